@@ -1,0 +1,132 @@
+"""JSON, read strictly once and written canonically.
+
+Two readers that see two different values in one body are how gateways get bypassed, so the
+gateway decides on this tree and forwards bytes made from this tree. Refused: duplicate names,
+non-finite numbers, integers another reader may round (RFC 7493 2.2), underflow to zero, lone
+surrogates, byte order marks, anything but UTF-8, too deep, too long, trailing text.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import math
+import re
+from typing import Any, Final
+
+import orjson
+
+from pbac.base.errors import PbacError
+from pbac.base.limits import (
+    JSON_DEPTH_MAX,
+    JSON_INTEGER_MAX,
+    JSON_MEMBERS_MAX,
+    JSON_NUMBER_CHARACTERS_MAX,
+)
+
+
+class JsonError(PbacError):
+    """Bytes that are not JSON this system accepts. `code` is `parse_error`."""
+
+    code = "parse_error"
+
+
+class JsonNumberError(JsonError):
+    """Well-formed JSON with a number that two readers may see differently."""
+
+    code = "number_out_of_range"
+
+
+def _pairs(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
+    members = dict(pairs)
+    if len(members) != len(pairs):
+        seen: set[str] = set()
+        twice = next(name for name, _ in pairs if name in seen or seen.add(name))  # type: ignore[func-returns-value]
+        raise JsonError(f"the name `{twice}` appears twice in one object", help="send it once")
+    if len(members) > JSON_MEMBERS_MAX:
+        raise JsonError(f"an object has more than {JSON_MEMBERS_MAX} members")
+    return members
+
+
+def _integer(text: str) -> int:
+    if len(text) <= JSON_NUMBER_CHARACTERS_MAX and abs(number := int(text)) <= JSON_INTEGER_MAX:
+        return number
+    raise JsonNumberError(
+        f"the integer `{text[:24]}` is beyond ±{JSON_INTEGER_MAX}", help="send it as a string"
+    )
+
+
+def _decimal(text: str) -> float:
+    number = float(text) if len(text) <= JSON_NUMBER_CHARACTERS_MAX else math.inf
+    if not math.isfinite(number):
+        raise JsonError(f"the number `{text[:24]}` is out of range", help="send it as a string")
+    if number == 0 and any(digit in "123456789" for digit in text.lower().split("e")[0]):
+        raise JsonError(f"the number `{text[:24]}` is too small to keep", help="send 0")
+    return number
+
+
+def _constant(text: str) -> Any:
+    raise JsonError(f"`{text}` is not JSON")
+
+
+_STRING: Final = re.compile(r'"(?:[^"\\]|\\.)*+"')
+_BRACKET: Final = re.compile(r"[\[\]{}]")
+_DECODER: Final = json.JSONDecoder(
+    object_pairs_hook=_pairs, parse_int=_integer, parse_float=_decimal, parse_constant=_constant
+)
+
+
+def decode(data: bytes) -> Any:
+    """The value of one JSON text in UTF-8.
+
+    Raises:
+        JsonError: with a message for the sender; `JsonNumberError` for numbers out of range.
+    """
+    try:
+        text = data.decode("utf-8")
+    except UnicodeDecodeError as error:
+        raise JsonError(f"not UTF-8 at byte {error.start}") from None
+    # Opening brackets bound the depth from above; brackets within strings only cost time.
+    if data.count(b"{") + data.count(b"[") > JSON_DEPTH_MAX:
+        _check_depth(text)
+    try:
+        value = _DECODER.decode(text)
+    except json.JSONDecodeError as error:
+        raise JsonError(
+            f"{error.msg.lower()} at line {error.lineno} column {error.colno}"
+        ) from None
+    # Only an escape can smuggle a lone surrogate into text that was valid UTF-8.
+    if "\\ud" in text or "\\uD" in text:
+        try:
+            orjson.dumps(value)
+        except TypeError:
+            raise JsonError("a string holds half a surrogate pair") from None
+    return value
+
+
+def _check_depth(text: str) -> None:
+    """Refuse deep nesting before the recursive reader meets it."""
+    depth = 0
+    for bracket in _BRACKET.findall(_STRING.sub("", text)):
+        depth += 1 if bracket in "{[" else -1
+        if depth > JSON_DEPTH_MAX:
+            raise JsonError(f"nested deeper than {JSON_DEPTH_MAX} levels")
+
+
+def encode(value: Any) -> bytes:
+    """Compact UTF-8 in the order of the tree: what is forwarded upstream."""
+    return orjson.dumps(value)
+
+
+def canonical(value: Any) -> bytes:
+    """Compact UTF-8 with sorted names: equal values, equal bytes. What digests are taken of.
+
+    Names sort by their UTF-8 bytes. A float that is a whole number keeps its `.0`, so 1 and 1.0
+    are two values here, as they are two texts on the wire.
+    """
+    return orjson.dumps(value, option=orjson.OPT_SORT_KEYS)
+
+
+def digest(value: Any) -> str:
+    """`sha256:<hex>` of the canonical bytes."""
+    return "sha256:" + hashlib.sha256(canonical(value)).hexdigest()

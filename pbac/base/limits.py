@@ -1,0 +1,86 @@
+"""Every bound in the system, unit last. Nothing is unbounded; a bound without a name is a bug.
+
+Sources of the figures: `docs/explanation/limits.md`.
+"""
+
+from __future__ import annotations
+
+from typing import Final
+
+# --- JSON at the door ---------------------------------------------------------------------
+REQUEST_BODY_BYTES_MAX: Final = 4 * 1024 * 1024
+RESPONSE_BODY_BYTES_MAX: Final = 16 * 1024 * 1024
+JSON_DEPTH_MAX: Final = 64
+# RFC 7493 2.2: beyond ±(2**53 - 1) two JSON readers may see two different integers.
+JSON_INTEGER_MAX: Final = 2**53 - 1
+JSON_NUMBER_CHARACTERS_MAX: Final = 64
+JSON_MEMBERS_MAX: Final = 10_000
+
+# --- HTTP ----------------------------------------------------------------------------------
+HEADER_LINE_BYTES_MAX: Final = 8 * 1024
+HEADERS_BYTES_MAX: Final = 32 * 1024
+CONNECTIONS_MAX: Final = 2_048
+REQUEST_BODY_SECONDS_MAX: Final = 30.0
+CONNECTION_IDLE_SECONDS_MAX: Final = 75.0
+SHUTDOWN_SECONDS_MAX: Final = 10.0
+
+# --- The policy language -------------------------------------------------------------------
+POLICY_FILE_BYTES_MAX: Final = 4 * 1024 * 1024
+POLICY_FILES_MAX: Final = 2_000
+POLICY_DATA_BYTES_MAX: Final = 16 * 1024 * 1024
+RULES_MAX: Final = 50_000
+RULE_NODES_MAX: Final = 400
+EXPRESSION_DEPTH_MAX: Final = 32
+DEFINITION_NODES_MAX: Final = 2_000
+QUANTIFIER_ITEMS_MAX: Final = 256
+STRING_LITERAL_CHARACTERS_MAX: Final = 8 * 1024
+PATTERN_CHARACTERS_MAX: Final = 256
+AUTOMATON_STATES_MAX: Final = 500
+DIAGNOSTICS_MAX: Final = 100
+TESTS_MAX: Final = 10_000
+
+# --- MCP -----------------------------------------------------------------------------------
+BATCH_MESSAGES_MAX: Final = 32
+LEGACY_SESSIONS_MAX: Final = 10_000
+LEGACY_SESSIONS_PER_PRINCIPAL_MAX: Final = 100
+LEGACY_SESSION_IDLE_SECONDS_MAX: Final = 3_600.0
+TOOL_NAME_CHARACTERS_MAX: Final = 128
+TOOLS_PER_BACKEND_MAX: Final = 2_000
+TOOL_PAGES_MAX: Final = 100
+REQUEST_ID_CHARACTERS_MAX: Final = 256
+
+# --- Upstreams -----------------------------------------------------------------------------
+UPSTREAM_CONNECT_SECONDS_MAX: Final = 5.0
+UPSTREAM_CALL_SECONDS_MAX: Final = 120.0
+UPSTREAM_CONNECTIONS_MAX: Final = 256
+UPSTREAM_SESSIONS_MAX: Final = 1_000
+UPSTREAM_CALLS_IN_FLIGHT_MAX: Final = 1_024
+STDIO_LINE_BYTES_MAX: Final = 16 * 1024 * 1024
+STDIO_STOP_SECONDS_MAX: Final = 3.0
+SSE_EVENT_BYTES_MAX: Final = 16 * 1024 * 1024
+
+# --- Identity ------------------------------------------------------------------------------
+JWT_CHARACTERS_MAX: Final = 16 * 1024
+JWT_LIFETIME_SECONDS_MAX: Final = 400 * 24 * 3_600
+CLIENT_ASSERTION_LIFETIME_SECONDS_MAX: Final = 600
+CLOCK_SKEW_SECONDS_MAX: Final = 30
+ACCESS_TOKEN_SECONDS: Final = 3_600
+ACCESS_TOKEN_CHARACTERS_MAX: Final = 128
+CLIENTS_MAX: Final = 100_000
+SCOPES_PER_REQUEST_MAX: Final = 200
+SCOPE_CHARACTERS_MAX: Final = 200
+OAUTH_BODY_BYTES_MAX: Final = 64 * 1024
+IDENTIFIER_CHARACTERS_MAX: Final = 200
+PRINCIPALS_CACHED_MAX: Final = 10_000
+USED_IDS_MAX: Final = 1_000_000
+
+# --- Audit ---------------------------------------------------------------------------------
+AUDIT_RECORD_BYTES_MAX: Final = 256 * 1024
+AUDIT_QUEUE_RECORDS_MAX: Final = 10_000
+AUDIT_SEGMENT_BYTES_MAX: Final = 256 * 1024 * 1024
+AUDIT_COMMIT_SECONDS_MAX: Final = 5.0
+AUDIT_CHECKPOINT_SECONDS: Final = 1.0
+
+# --- Duties --------------------------------------------------------------------------------
+QUOTA_BUCKETS_MAX: Final = 100_000
+QUOTA_CALLS_MAX: Final = 100_000

@@ -1,0 +1,334 @@
+"""The syntax tree of one `.pbac` file. Every node has a span; grammar words name the nodes.
+
+`parse` builds these; nothing changes them afterwards. Names (of definitions, quantifier variables,
+rules) are still plain words here: `resolve` says what they mean.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Literal as Word
+from typing import TypeAlias
+
+from pbac.base.source import Span
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Node:
+    """Anything written in a policy file."""
+
+    span: Span
+
+
+# --- expressions ---------------------------------------------------------------------------
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Literal(Node):
+    """A constant, already in its runtime form (`model/values`): durations and datetimes are
+    integers of milliseconds, dates and versions strings; `kind` tells which it was."""
+
+    value: None | bool | int | float | str
+    kind: Word["null", "boolean", "number", "string", "duration", "date", "datetime", "version"]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ListExpression(Node):
+    """`[a, b]`."""
+
+    items: tuple[Expression, ...]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class RecordExpression(Node):
+    """`{name: value}`; names as written, duplicates refused by the checker."""
+
+    pairs: tuple[tuple[str, Expression], ...]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Field(Node):
+    """`.name` of a path."""
+
+    name: str
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Index(Node):
+    """`[expression]` of a path: a text into a record, a number into a list."""
+
+    key: Expression
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Path(Node):
+    """`args.owner`, `data.orgs[user.id]`, a quantifier's variable, or a definition's bare name."""
+
+    root: str
+    steps: tuple[Field | Index, ...] = ()
+
+    def text(self) -> str:
+        """As it is blamed in records: `args.owner`, `data.orgs[…]`."""
+        return self.root + "".join(
+            f".{step.name}" if isinstance(step, Field) else "[…]" for step in self.steps
+        )
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Default(Node):
+    """`path default operand`: the operand when the path is missing, never for null."""
+
+    path: Path
+    fallback: Expression
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Has(Node):
+    """`has path`."""
+
+    path: Path
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class IsKind(Node):
+    """`operand is kind`, `operand is not kind`."""
+
+    operand: Expression
+    kind: Word["null", "string", "number", "boolean", "list", "record"]
+    negated: bool
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Not(Node):
+    """`not x`."""
+
+    operand: Expression
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class And(Node):
+    """`a and b and c`."""
+
+    items: tuple[Expression, ...]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Or(Node):
+    """`a or b or c`."""
+
+    items: tuple[Expression, ...]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Operation(Node):
+    """An operator or function of the table `functions.FUNCTIONS`, by its name there.
+
+    Operators: `==` `!=` `<` `<=` `>` `>=` `in` `not in` `contains` `intersects` `subset of`
+    `like` `matches` `starts with` `ends with` `within` `in cidr` `in window`. Functions:
+    `host` `scheme` `count` `strings` `lower`. `in window` has operands: the moment, then
+    Literals: days (`mon,tue`), start minute and end minute of the day (numbers), zone (string).
+    """
+
+    name: str
+    operands: tuple[Expression, ...]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Quantified(Node):
+    """`any x in list: body`, `all x in list: body`."""
+
+    quantifier: Word["any", "all"]
+    variable: str
+    collection: Expression
+    body: Expression
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Apply(Node):
+    """`name(arguments)`: a definition with parameters; `resolve` expands it."""
+
+    name: str
+    arguments: tuple[Expression, ...]
+
+
+Expression: TypeAlias = (
+    Literal | ListExpression | RecordExpression | Path | Default | Has | IsKind | Not | And | Or
+    | Operation | Quantified | Apply
+)  # fmt: skip
+
+
+# --- targets -------------------------------------------------------------------------------
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Pattern(Node):
+    """A name or glob of a target, as written, quotes removed."""
+
+    text: str
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ForTier(Node):
+    """`for tier >= x` (`operator` one of `>= <= > <`, one name) or `for tier a, b` (`operator`
+    is `in`)."""
+
+    operator: Word[">=", "<=", ">", "<", "in"]
+    tiers: tuple[Pattern, ...]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ForNames(Node):
+    """`for kind|agent|provider|group names except names`."""
+
+    what: Word["kind", "agent", "provider", "group"]
+    names: tuple[Pattern, ...]
+    without: tuple[Pattern, ...] = ()
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class OnNames(Node):
+    """`on tool|scope|resource|prompt|tag|server names except names`."""
+
+    what: Word["tool", "scope", "resource", "prompt", "tag", "server"]
+    names: tuple[Pattern, ...]
+    without: tuple[Pattern, ...] = ()
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class OnAny(Node):
+    """`on any`: every call."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class OnToken(Node):
+    """`on token`: issuance (Law 9), never a call."""
+
+
+ForClause: TypeAlias = ForTier | ForNames
+OnClause: TypeAlias = OnNames | OnAny | OnToken
+
+
+# --- items ---------------------------------------------------------------------------------
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Annotation(Node):
+    """`@owner "team"`, `@expires 2027-01-01`, `@shadow`."""
+
+    name: str
+    value: Literal | None = None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Condition(Node):
+    """`when x` or `unless x`."""
+
+    negated: bool
+    expression: Expression
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Text(Node):
+    """A `because` or `internal` text: parts are plain strings and interpolated paths."""
+
+    parts: tuple[str | Path, ...]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class DutyLine(Node):
+    """`then …`: `kind` and `parameters` as documented at `model.decision.Duty`.
+
+    Values are plain JSON; a path parameter is its text. `paths` keeps the positioned paths.
+    """
+
+    kind: str
+    parameters: dict[str, object]
+    paths: tuple[Path, ...] = ()
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Rule(Node):
+    """`permit`, `forbid` or `require`; `name_span` underlines the name."""
+
+    effect: Word["permit", "forbid", "require"]
+    name: str
+    name_span: Span
+    docstring: str = ""
+    annotations: tuple[Annotation, ...] = ()
+    who: tuple[ForClause, ...] = ()
+    what: tuple[OnClause, ...] = ()
+    conditions: tuple[Condition, ...] = ()
+    because: Text | None = None
+    internal: Text | None = None
+    duties: tuple[DutyLine, ...] = ()
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Definition(Node):
+    """`define name(parameters) = expression`."""
+
+    name: str
+    name_span: Span
+    parameters: tuple[str, ...]
+    expression: Expression
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Tiers(Node):
+    """`tiers a < b < c`, lowest first."""
+
+    names: tuple[Pattern, ...]
+
+
+# --- tests ---------------------------------------------------------------------------------
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Given(Node):
+    """One fact of a test. `what` is a root (`agent`, `user`, …), `now`, `no user`, or `tool`
+    (then `name` is the tool). `value` is plain JSON in runtime form. Given lines accumulate:
+    later lines replace the same root for the expectations that follow."""
+
+    what: str
+    value: object
+    name: str = ""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Expectation(Node):
+    """`call tool {args} => outcome`, `list tool => shown|hidden`, `issue scope => outcome`.
+
+    `by`: rule names that must be the deciding ones (all, in any order; may be `package.name`);
+    `duties`: the duty kinds that must be attached (exactly, when stated on a permit);
+    `unknown`: path texts that must be blamed (subset). Empty means: not stated.
+    """
+
+    what: Word["call", "list", "issue"]
+    subject: str
+    arguments: dict[str, object] | None
+    outcome: Word["permit", "deny", "shown", "hidden"]
+    by: tuple[str, ...] = ()
+    duties: tuple[str, ...] = ()
+    unknown: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Test(Node):
+    """`test "name" …`: givens and expectations in the order written."""
+
+    name: str
+    steps: tuple[Given | Expectation, ...]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Package(Node):
+    """One file. Files with the same package name form one package."""
+
+    name: str
+    sealed: bool = False
+    servers: tuple[Pattern, ...] = ()
+    docstring: str = ""
+    tiers: Tiers | None = None
+    rules: tuple[Rule, ...] = ()
+    definitions: tuple[Definition, ...] = ()
+    tests: tuple[Test, ...] = ()
