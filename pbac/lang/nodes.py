@@ -26,9 +26,10 @@ class Node:
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Literal(Node):
     """A constant, already in its runtime form (`model/values`): durations and datetimes are
-    integers of milliseconds, dates and versions strings; `kind` tells which it was."""
+    integers of milliseconds, dates and versions strings; `kind` tells which it was.
+    """
 
-    value: None | bool | int | float | str
+    value: bool | int | float | str | None
     kind: Word["null", "boolean", "number", "string", "duration", "date", "datetime", "version"]
 
 
@@ -170,7 +171,8 @@ class Pattern(Node):
 @dataclass(frozen=True, slots=True, kw_only=True)
 class ForTier(Node):
     """`for tier >= x` (`operator` one of `>= <= > <`, one name) or `for tier a, b` (`operator`
-    is `in`)."""
+    is `in`).
+    """
 
     operator: Word[">=", "<=", ">", "<", "in"]
     tiers: tuple[Pattern, ...]
@@ -287,7 +289,8 @@ class Tiers(Node):
 class Given(Node):
     """One fact of a test. `what` is a root (`agent`, `user`, …), `now`, `no user`, or `tool`
     (then `name` is the tool). `value` is plain JSON in runtime form. Given lines accumulate:
-    later lines replace the same root for the expectations that follow."""
+    later lines replace the same root for the expectations that follow.
+    """
 
     what: str
     value: object

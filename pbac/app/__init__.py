@@ -1,0 +1,1 @@
+"""Layer 7: configuration and assembly, the only place that knows everything."""

@@ -1,0 +1,219 @@
+"""`pbac.toml`: one file, every key known, every mistake named with its place and remedy.
+
+Paths in the file are relative to the file. Secrets are never in it: a header value may say
+`env:NAME` and is then read from the environment when the gateway starts.
+"""
+
+from __future__ import annotations
+
+import ipaddress
+import re
+import tomllib
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any, Final, Literal, get_args
+from urllib.parse import urlsplit
+
+import msgspec
+
+from pbac.base.errors import PbacError
+from pbac.base.suggest import did_you_mean
+
+_NAME: Final = re.compile(r"[a-z0-9](?:[a-z0-9_-]{0,62}[a-z0-9])?")
+
+
+class ConfigError(PbacError):
+    """A configuration that cannot be used."""
+
+    code = "config_error"
+
+
+class _Section(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """A table of the file; unknown keys are refused."""
+
+
+class PublisherConfig(_Section):
+    """Who may sign software statements, and how far they are trusted.
+
+    `key` is the path of a PEM public key or a JWK file. `tier_ceiling` caps every tier the
+    publisher states. `scopes` are patterns that bound the scopes it may grant.
+    """
+
+    name: str
+    issuer: str
+    key: str
+    tier_ceiling: str
+    scopes: tuple[str, ...] = ("**",)
+
+
+class BackendConfig(_Section):
+    """One MCP server behind the gateway: either `url` or `command`.
+
+    `scopes` maps an OAuth scope to the tools that need it (patterns); a tool no pattern names
+    needs the scope `<backend>:<tool>`. A stdio child gets exactly the environment in `env`.
+    """
+
+    name: str
+    url: str | None = None
+    headers: dict[str, str] = {}
+    command: str | None = None
+    args: tuple[str, ...] = ()
+    env: dict[str, str] = {}
+    cwd: str | None = None
+    scopes: dict[str, tuple[str, ...]] = {}
+
+
+class TlsConfig(_Section):
+    """PEM files; both are watched and reloaded when they change."""
+
+    certificate: str
+    key: str
+
+
+class IntrospectorConfig(_Section):
+    """A resource server that may call `/introspect`; `secret` must say `env:NAME`."""
+
+    id: str
+    secret: str
+
+
+class Config(_Section):
+    """The whole file. See `docs/reference/configuration.md`."""
+
+    public_url: str = "http://127.0.0.1:8080"
+    listen: str = "127.0.0.1:8080"
+    policies: str = "policies"
+    state: str = "state"
+    denials: Literal["result", "403"] = "result"
+    environment: str = "production"
+    allowed_origins: tuple[str, ...] = ()
+    trusted_proxies: tuple[str, ...] = ()
+    tls: TlsConfig | None = None
+    publishers: tuple[PublisherConfig, ...] = ()
+    backends: tuple[BackendConfig, ...] = ()
+    introspectors: tuple[IntrospectorConfig, ...] = ()
+    directory: str = "."
+
+    @property
+    def state_directory(self) -> Path:
+        """Where tokens, keys and the audit log live."""
+        return self.path(self.state)
+
+    @property
+    def policy_directory(self) -> Path:
+        """The watched folder of `.pbac` files."""
+        return self.path(self.policies)
+
+    @property
+    def listen_address(self) -> tuple[str, int]:
+        """Host and port of `listen`."""
+        host, _, port = self.listen.rpartition(":")
+        return host.strip("[]"), int(port)
+
+    def path(self, text: str) -> Path:
+        """A path of the file, made absolute."""
+        return (Path(self.directory) / text).expanduser().resolve()
+
+
+def load_config(path: Path | str) -> Config:
+    """Read and check one configuration file.
+
+    Raises:
+        ConfigError: naming the key, what is wrong and what to write instead.
+    """
+    file = Path(path)
+    try:
+        text = file.read_text("utf-8")
+    except FileNotFoundError:
+        raise ConfigError(
+            f"there is no `{file}`", help="run `pbac init` to make one, or name it with --config"
+        ) from None
+    except (OSError, UnicodeDecodeError) as error:
+        raise ConfigError(f"`{file}` cannot be read: {error}") from None
+    return parse_config(text, name=str(file), directory=str(file.resolve().parent))
+
+
+def parse_config(text: str, *, name: str = "pbac.toml", directory: str = ".") -> Config:
+    """Text → checked configuration. Raises `ConfigError`."""
+    try:
+        tree = tomllib.loads(text)
+    except tomllib.TOMLDecodeError as error:
+        raise ConfigError(f"`{name}` is not TOML: {error}".replace("\n", " ")) from None
+    for complaint in _unknown_keys(tree, Config, ""):
+        raise ConfigError(f"{name}: {complaint[0]}", help=complaint[1])
+    try:
+        config = msgspec.convert({**tree, "directory": directory}, Config)
+    except msgspec.ValidationError as error:
+        raise ConfigError(f"{name}: {str(error).lower()}") from None
+    _check(config, name)
+    return config
+
+
+def _unknown_keys(tree: Any, kind: Any, place: str) -> Iterator[tuple[str, str | None]]:
+    """Every key that no section knows, with its place and the nearest known one."""
+    section = next((k for k in (kind, *get_args(kind)) if _is_section(k)), None)
+    if isinstance(tree, list) and section is not None:
+        for position, item in enumerate(tree, 1):
+            yield from _unknown_keys(item, section, f"{place}[{position}]")
+    elif isinstance(tree, dict) and section is not None:
+        fields = {f.name: f.type for f in msgspec.structs.fields(section) if f.name != "directory"}
+        for key, value in tree.items():
+            at = f"{place}.{key}" if place else key
+            if key in fields:
+                yield from _unknown_keys(value, fields[key], at)
+            else:
+                known = ", ".join(f"`{field}`" for field in fields)
+                near = did_you_mean(key, fields)
+                yield f"there is no setting `{at}`", near or f"known here: {known}"
+
+
+def _is_section(kind: Any) -> bool:
+    return isinstance(kind, type) and issubclass(kind, _Section)
+
+
+def _check(config: Config, name: str) -> None:
+    for complaint, remedy in _complaints(config):
+        raise ConfigError(f"{name}: {complaint}", help=remedy)
+
+
+def _complaints(config: Config) -> Iterator[tuple[str, str | None]]:
+    url = urlsplit(config.public_url)
+    loopback = url.hostname in {"127.0.0.1", "localhost", "::1"}
+    if url.scheme not in {"http", "https"} or not url.hostname or url.path or url.query:
+        yield (
+            f"`public_url` `{config.public_url}` is not a bare origin",
+            "write scheme and host only, like `https://gateway.example`",
+        )
+    if url.scheme == "http" and not loopback:
+        yield "`public_url` must be https beyond this machine", "set `[tls]` or a proxy in front"
+    if not re.fullmatch(r"(?:\[[0-9a-fA-F:]+\]|[A-Za-z0-9_.-]+):[0-9]{1,5}", config.listen):
+        yield f"`listen` `{config.listen}` is not host:port", "write `127.0.0.1:8080`"
+    for proxy in config.trusted_proxies:
+        if not _is_network(proxy):
+            yield f"`trusted_proxies` has `{proxy}`, which is no network", "write `10.0.0.0/8`"
+    yield from _named_once("backends", [backend.name for backend in config.backends])
+    yield from _named_once("publishers", [publisher.name for publisher in config.publishers])
+    for backend in config.backends:
+        if (backend.url is None) == (backend.command is None):
+            yield f"backend `{backend.name}` needs either `url` or `command`", None
+        if backend.url is not None and urlsplit(backend.url).scheme not in {"http", "https"}:
+            yield f"backend `{backend.name}`: `{backend.url}` is not an http(s) address", None
+    for introspector in config.introspectors:
+        if not introspector.secret.startswith("env:"):
+            yield f"introspector `{introspector.id}` has its secret in the file", "write `env:NAME`"
+
+
+def _named_once(section: str, names: list[str]) -> Iterator[tuple[str, str | None]]:
+    for name in names:
+        if not _NAME.fullmatch(name):
+            yield f"`{section}` has the name `{name}`", "use a-z, 0-9, `-` and `_`, at most 64"
+        elif names.count(name) > 1:
+            yield f"`{section}` names `{name}` twice", "names are unique"
+
+
+def _is_network(text: str) -> bool:
+    try:
+        ipaddress.ip_network(text)
+    except ValueError:
+        return False
+    return True

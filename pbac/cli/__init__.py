@@ -1,0 +1,59 @@
+"""Layer 8: one command, one file, imported when it is used."""
+
+from __future__ import annotations
+
+import sys
+from importlib import import_module
+from typing import Final
+
+import click
+
+from pbac import __version__
+from pbac.base.errors import PbacError
+
+COMMANDS: Final[dict[str, str]] = {
+    "demo": "watch one agent being allowed and refused, end to end",
+    "init": "write a configuration, keys and a starting policy into a folder",
+    "serve": "run the gateway",
+    "check": "read policy files and tell every mistake",
+    "test": "run the tests written in policy files",
+    "eval": "decide one request",
+    "explain": "show why one request is decided as it is",
+    "agent": "list, register, suspend and promote agents",
+    "publisher": "make publisher keys and sign software statements",
+    "audit": "read and verify the record of decisions",
+}
+"""Command → one-line help; `pbac.cli.<command>` holds the click command as `command`."""
+
+
+class _Commands(click.Group):
+    """Loads a command's module only when it runs, so that `--help` and completion stay fast."""
+
+    def list_commands(self, ctx: click.Context) -> list[str]:  # noqa: ARG002
+        return list(COMMANDS)
+
+    def get_command(self, ctx: click.Context, cmd_name: str) -> click.Command | None:  # noqa: ARG002
+        if cmd_name not in COMMANDS:
+            return None
+        command: click.Command = import_module(f"pbac.cli.{cmd_name}").command
+        command.short_help = COMMANDS[cmd_name]
+        return command
+
+    def format_commands(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:  # noqa: ARG002
+        with formatter.section("Commands"):
+            formatter.write_dl(list(COMMANDS.items()))
+
+
+@click.group(cls=_Commands, context_settings={"help_option_names": ["-h", "--help"]})
+@click.version_option(__version__, prog_name="pbac")
+def group() -> None:
+    """PBAC Gateway: every tool call of an agent, decided by policy and recorded."""
+
+
+def main() -> None:
+    """The `pbac` command. A mistake somebody can act on ends in one line and exit code 1."""
+    try:
+        group()
+    except PbacError as error:
+        click.secho(f"error: {error}", fg="red", err=True)
+        sys.exit(1)

@@ -1,0 +1,68 @@
+"""One call, described for the decision point. Time is read once, here, and is in the request."""
+
+from __future__ import annotations
+
+from datetime import UTC, datetime
+from typing import Any
+
+from pbac.catalog.tools import Tool
+from pbac.gateway.principal import Principal
+from pbac.model.request import DecisionRequest
+
+
+def tool_call(tool: Tool, method: str = "tools/call") -> dict[str, Any]:
+    """The `call` root. What nobody has reviewed (tags, hints) is left out: Law 8."""
+    call: dict[str, Any] = {
+        "method": method,
+        "tool": tool.name,
+        "server": tool.backend,
+        "scope": tool.scope,
+    }
+    for name in ("tags", "read_only", "destructive", "pinned"):
+        value = getattr(tool, name)
+        if value is not None:
+            call[name] = list(value) if name == "tags" else value
+    return call
+
+
+def environment(now_ms: int, *, ip: str, client: str, name: str) -> dict[str, Any]:
+    """The `env` root; `client` is self-reported, `ip` the peer or what a trusted proxy says."""
+    today = datetime.fromtimestamp(now_ms / 1000, UTC).date().isoformat()
+    env = {"now": now_ms, "today": today, "environment": name}
+    if ip:
+        env["ip"] = ip
+    if client:
+        env["client"] = client
+    return env
+
+
+def token(principal: Principal, now_ms: int) -> dict[str, Any]:
+    """The `token` root."""
+    return {
+        "scopes": sorted(principal.scopes),
+        "grant": principal.grant,
+        "issued_at": principal.issued_at_ms,
+        "expires_at": principal.expires_at_ms,
+        "age": now_ms - principal.issued_at_ms,
+    }
+
+
+def decision_request(
+    principal: Principal,
+    call: dict[str, Any],
+    arguments: dict[str, Any],
+    *,
+    session: dict[str, Any],
+    env: dict[str, Any],
+) -> DecisionRequest:
+    """Everything this decision may depend on."""
+    return DecisionRequest(
+        agent=principal.agent,
+        user=principal.user,
+        chain=principal.chain,
+        token=token(principal, env["now"]),
+        call=call,
+        args=arguments,
+        session=session,
+        env=env,
+    )
