@@ -25,8 +25,9 @@ class Node:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Literal(Node):
-    """A constant, already in its runtime form (`model/values`): durations and datetimes are
-    integers of milliseconds, dates and versions strings; `kind` tells which it was.
+    """A constant, already in its runtime form (`model/values`); `kind` tells which it was.
+
+    Durations and datetimes are integers of milliseconds, dates and versions strings.
     """
 
     value: bool | int | float | str | None
@@ -170,9 +171,7 @@ class Pattern(Node):
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class ForTier(Node):
-    """`for tier >= x` (`operator` one of `>= <= > <`, one name) or `for tier a, b` (`operator`
-    is `in`).
-    """
+    """`for tier >= x` with one name, or `for tier a, b`, whose `operator` is `in`."""
 
     operator: Word[">=", "<=", ">", "<", "in"]
     tiers: tuple[Pattern, ...]
@@ -287,7 +286,9 @@ class Tiers(Node):
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Given(Node):
-    """One fact of a test. `what` is a root (`agent`, `user`, …), `now`, `no user`, or `tool`
+    """One fact of a test.
+
+    `what` is a root (`agent`, `user`, …), `now`, `no user`, or `tool`
     (then `name` is the tool). `value` is plain JSON in runtime form. Given lines accumulate:
     later lines replace the same root for the expectations that follow.
     """

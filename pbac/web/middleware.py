@@ -63,7 +63,7 @@ def faults(count: Callable[[str], None]) -> Middleware:
             allow = {"Allow": error.headers["Allow"]} if "Allow" in error.headers else {}
             code = (error.reason or "error").lower().replace(" ", "_")
             return problem(error.status, code, f"{error.reason}".lower(), **allow)
-        except Exception:  # noqa: BLE001: logged with its stack, counted, answered as 500
+        except Exception:  # noqa: BLE001 (logged, counted, answered)
             count("internal_error")
             _log.exception("unexpected error at %s", request.path)
             return problem(500, "internal_error", "the gateway met an unexpected error")
