@@ -1,0 +1,35 @@
+"""What goes back over HTTP, before any web framework sees it."""
+
+from __future__ import annotations
+
+from typing import Any, Final
+
+import msgspec
+
+from pbac.base.json import encode
+
+JSON: Final = ("Content-Type", "application/json")
+NO_STORE: Final = ("Cache-Control", "no-store")
+
+
+class Answer(msgspec.Struct, frozen=True, kw_only=True):
+    """One HTTP answer. `message` is the JSON-RPC message in `body`, for answers on a stream."""
+
+    status: int
+    body: bytes = b""
+    headers: tuple[tuple[str, str], ...] = ()
+    message: dict[str, Any] | None = None
+
+
+def json_answer(message: dict[str, Any], status: int = 200, *headers: tuple[str, str]) -> Answer:
+    """A JSON-RPC message as an HTTP answer that no cache may keep."""
+    return Answer(
+        status=status,
+        body=encode(message),
+        headers=(JSON, NO_STORE, *headers),
+        message=message,
+    )
+
+
+ACCEPTED: Final = Answer(status=202, headers=(NO_STORE,))
+"""To a notification: an empty 202."""
