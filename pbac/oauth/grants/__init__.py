@@ -1,0 +1,1 @@
+"""One grant, one file: what each asks of the client and which scopes it requests."""
