@@ -10,14 +10,11 @@ ITEM_WORDS: Final = ("permit", "forbid", "require", "define", "test")
 CLAUSE_WORDS: Final = ("for", "on", "when", "unless", "because", "internal", "then")
 """The clauses of a rule, in the order they are written."""
 
-RESERVED: Final = frozenset(
-    """
-    package sealed tiers permit forbid require define test
-    for on when unless because internal then except by deny
-    and or not in has is like matches contains within intersects default any all
-    true false null
-    """.split()
-)
+RESERVED: Final = frozenset({
+    *ITEM_WORDS, *CLAUSE_WORDS, "package", "sealed", "tiers", "except", "by", "deny",
+    "and", "or", "not", "in", "has", "is", "like", "matches", "contains", "within", "intersects",
+    "default", "any", "all", "true", "false", "null",
+})  # fmt: skip
 """Never a name, and quoted in a target. Words that only some clause knows (`limit`) are free."""
 
 DAY_WORDS: Final = {
