@@ -53,7 +53,7 @@ class JoseError(PbacError):
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Profile:
-    """What one kind of token must look like; kinds are mutually exclusive by `types` (RFC 8725 3.11).
+    """What one kind of token must look like; `types` keep kinds apart (RFC 8725 3.11).
 
     Attributes:
         types: accepted `typ` values, lower case, without `application/`; "" when it may be absent.
@@ -105,7 +105,11 @@ def verify(
 
 
 def read_unverified_issuer(token: str) -> str:
-    """The `iss` claim, to choose whose keys to verify with. Prove nothing by it. Raises `JoseError`."""
+    """The `iss` claim, to choose whose keys to verify with; it proves nothing yet.
+
+    Raises:
+        JoseError: when there is none to read.
+    """
     issuer = _object(_split(token).claims, "claims").get("iss")
     if not is_identifier(issuer):
         raise JoseError("the token names no issuer", code="jwt_issuer")

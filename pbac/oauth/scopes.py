@@ -47,7 +47,7 @@ def _parse(text: str, form: re.Pattern[str], code: str) -> tuple[str, ...]:
 
 
 def admits(ceiling: Iterable[str], scope: str) -> bool:
-    """True when some pattern of `ceiling` covers `scope` (or all that the pattern `scope` covers)."""
+    """True when one pattern of `ceiling` covers `scope`, which may be a pattern itself."""
     return any(_covers(pattern, scope) for pattern in ceiling)
 
 
