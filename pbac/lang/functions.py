@@ -236,3 +236,18 @@ def function_of(operation: nodes.Operation) -> Function:
     if special is not None and any(map(is_version, operation.operands)):
         return special
     return FUNCTIONS[operation.name]
+
+
+def prepared(operation: nodes.Operation) -> Callable[[Value], Value] | None:
+    """The evaluator of the first operand with the written constants built in, where there are any.
+
+    None for operations without constants of the policy, and where one is not written as a literal.
+
+    Raises:
+        ValueError: when a constant cannot be used (`PatternError` also says where in it).
+    """
+    prepare = function_of(operation).prepare
+    constants = [item for item in operation.operands[1:] if isinstance(item, nodes.Literal)]
+    if prepare is None or len(constants) < len(operation.operands) - 1:
+        return None
+    return prepare(*(constant.value for constant in constants))
