@@ -31,5 +31,10 @@ def json_answer(message: dict[str, Any], status: int = 200, *headers: tuple[str,
     )
 
 
+def with_header(answer: Answer, name: str, value: str) -> Answer:
+    """The same answer with one more header."""
+    return msgspec.structs.replace(answer, headers=(*answer.headers, (name, value)))
+
+
 ACCEPTED: Final = Answer(status=202, headers=(NO_STORE,))
 """To a notification: an empty 202."""

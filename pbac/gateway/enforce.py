@@ -138,8 +138,6 @@ def _readable(refusal: Refusal, why: dict[str, Any], *, modern: bool) -> dict[st
 
 def _challenge(refusal: Refusal, resource_metadata: str) -> tuple[str, str]:
     # RFC 6750 3.1 and MCP authorization: name every scope the operation needs, in one challenge.
-    return (
-        "WWW-Authenticate",
-        f'Bearer error="insufficient_scope", scope="{refusal.scope}", '
-        f'resource_metadata="{resource_metadata}"',
-    )
+    scope, metadata = refusal.scope, resource_metadata
+    value = f'error="insufficient_scope", scope="{scope}", resource_metadata="{metadata}"'
+    return ("WWW-Authenticate", f"Bearer {value}")

@@ -1,0 +1,205 @@
+"""`/mcp` over HTTP: token before body, media types, deadlines, and answers as JSON or a stream.
+
+A request's status line is held back until its first notification, its answer, or
+`KEEP_ALIVE_SECONDS`: an answer that comes first goes out as plain JSON with its own status.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import re
+from typing import Any, Final
+
+from aiohttp import hdrs, web
+
+from pbac.audit.storage import AuditUnavailable
+from pbac.base.limits import REQUEST_BODY_BYTES_MAX, REQUEST_BODY_SECONDS_MAX
+from pbac.gateway.answer import Answer, json_answer
+from pbac.gateway.authenticate import AuthenticationError, authenticate, challenge
+from pbac.gateway.endpoint import HttpRequest, end_session, serve
+from pbac.gateway.gateway import Gateway
+from pbac.gateway.principal import Principal
+from pbac.mcp.event_stream import KEEP_ALIVE, encode_message
+from pbac.mcp.headers import PROTOCOL_VERSION
+from pbac.mcp.versions import MODERN_VERSIONS
+from pbac.mcp.wire_errors import error
+from pbac.web.middleware import problem
+from pbac.web.peer import Network, client_address
+
+KEEP_ALIVE_SECONDS: Final = 15.0
+"""After which a silent request becomes a stream and is kept open with comments."""
+
+_JSON: Final = re.compile(
+    r'application/json[ \t]*(?:;[ \t]*charset[ \t]*=[ \t]*"?utf-8"?[ \t]*)?', re.IGNORECASE
+)
+_STREAM_HEADERS: Final = {
+    "Content-Type": "text/event-stream",
+    "Cache-Control": "no-cache, no-transform",
+    "X-Accel-Buffering": "no",
+}
+
+
+def routes(gateway: Gateway, trusted_proxies: tuple[Network, ...]) -> list[web.RouteDef]:
+    """The routes of the MCP endpoint."""
+
+    async def post(request: web.Request) -> web.StreamResponse:
+        try:
+            principal = _principal(gateway, request)
+        except AuthenticationError as refusal:
+            return _unauthenticated(gateway, refusal)
+        if (refused := _media_types(request)) is not None:
+            return refused
+        body = await _read_body(request)
+        if body is None:
+            return problem(413, "payload_too_large", "the body is larger than the gateway takes")
+        http = HttpRequest(
+            headers=tuple(request.headers.items()),
+            body=body,
+            ip=_address(request, trusted_proxies),
+        )
+        return await _serve(gateway, principal, http, request)
+
+    async def delete(request: web.Request) -> web.StreamResponse:
+        if request.headers.get(PROTOCOL_VERSION) in MODERN_VERSIONS:
+            return problem(405, "method_not_allowed", "this revision has no sessions", Allow="POST")
+        try:
+            principal = _principal(gateway, request)
+        except AuthenticationError as refusal:
+            return _unauthenticated(gateway, refusal)
+        return _response(end_session(gateway, principal, tuple(request.headers.items())))
+
+    return [
+        web.post("/mcp", post, expect_handler=_no_expectation),
+        web.delete("/mcp", delete),
+    ]
+
+
+class _Stream:
+    """The answer to one POST: plain JSON, unless something has to be said before it."""
+
+    def __init__(self, request: web.Request) -> None:
+        self._request = request
+        self._response: web.StreamResponse | None = None
+        self._writing = asyncio.Lock()
+
+    async def notify(self, message: dict[str, Any]) -> None:
+        """Send one message now; commits to a stream."""
+        await self.write(encode_message(message))
+
+    async def write(self, data: bytes) -> None:
+        async with self._writing:
+            if self._response is None:
+                self._response = web.StreamResponse(headers=_STREAM_HEADERS)
+                await self._response.prepare(self._request)
+            await self._response.write(data)
+
+    async def finish(self, answer: Answer) -> web.StreamResponse:
+        """Send the answer, as the whole response or as the stream's last event."""
+        if self._response is None:
+            return _response(answer)
+        if answer.message is not None:
+            await self.write(encode_message(answer.message))
+        await self._response.write_eof()
+        return self._response
+
+    async def keep_alive(self) -> None:
+        """Comments for as long as nothing else is sent; cancelled when the answer is there."""
+        while True:
+            await asyncio.sleep(KEEP_ALIVE_SECONDS)
+            await self.write(KEEP_ALIVE)
+
+
+async def _serve(
+    gateway: Gateway, principal: Principal, http: HttpRequest, request: web.Request
+) -> web.StreamResponse:
+    """Run the call; a legacy client's disconnect does not cancel it, a modern one's does.
+
+    2025-11-25 transports: "Disconnection SHOULD NOT be interpreted as the client cancelling";
+    2026-07-28: closing the stream is the cancellation.
+    """
+    stream = _Stream(request)
+    call = asyncio.ensure_future(_answer(gateway, principal, http, stream))
+    silence = asyncio.get_running_loop().call_later(
+        KEEP_ALIVE_SECONDS, lambda: None if call.done() else _start_keep_alive(stream, call)
+    )
+    try:
+        answer = await asyncio.shield(call)
+    except asyncio.CancelledError:
+        if request.headers.get(PROTOCOL_VERSION) in MODERN_VERSIONS:
+            call.cancel()
+        raise
+    finally:
+        silence.cancel()
+    return await stream.finish(answer)
+
+
+def _start_keep_alive(stream: _Stream, call: asyncio.Future[Answer]) -> None:
+    comments = asyncio.ensure_future(stream.keep_alive())
+    call.add_done_callback(lambda _: comments.cancel())
+
+
+async def _answer(
+    gateway: Gateway, principal: Principal, http: HttpRequest, stream: _Stream
+) -> Answer:
+    try:
+        return await serve(gateway, principal, http, stream.notify)
+    except AuditUnavailable:
+        # No record, no call. The cause is in the log and the metric, not in the answer.
+        gateway.counters.refused("audit_unavailable")
+        message = "the record cannot be written, so nothing was forwarded"
+        return json_answer(error(None, "audit_unavailable", message), 503, ("Retry-After", "1"))
+
+
+def _principal(gateway: Gateway, request: web.Request) -> Principal:
+    return authenticate(
+        request.headers.get(hdrs.AUTHORIZATION),
+        gateway.find_principal,
+        resource=gateway.settings.resource,
+        now_ms=gateway.clock.now_ms(),
+    )
+
+
+def _unauthenticated(gateway: Gateway, refusal: AuthenticationError) -> web.Response:
+    gateway.counters.refused(f"invalid_token_{refusal.fault}")
+    header = challenge(gateway.settings.resource_metadata, presented=refusal.presented)
+    response = problem(401, refusal.code, refusal.message)
+    response.headers.add(*header)
+    return response
+
+
+def _media_types(request: web.Request) -> web.Response | None:
+    """415 and 406. A charset other than UTF-8 would let the caller choose how we read."""
+    if not _JSON.fullmatch(request.headers.get(hdrs.CONTENT_TYPE, "")):
+        return problem(415, "unsupported_media_type", "send `application/json` in UTF-8")
+    accepted = request.headers.get(hdrs.ACCEPT, "").lower()
+    if "*/*" in accepted or ("application/json" in accepted and "text/event-stream" in accepted):
+        return None
+    return problem(406, "not_acceptable", "accept both `application/json` and `text/event-stream`")
+
+
+async def _read_body(request: web.Request) -> bytes | None:
+    """The body within its bounds of bytes and seconds; None when it is too large."""
+    if (request.content_length or 0) > REQUEST_BODY_BYTES_MAX:
+        return None
+    try:
+        async with asyncio.timeout(REQUEST_BODY_SECONDS_MAX):
+            return await request.read()
+    except web.HTTPRequestEntityTooLarge:
+        return None
+    except TimeoutError:
+        raise web.HTTPRequestTimeout from None
+
+
+def _address(request: web.Request, trusted_proxies: tuple[Network, ...]) -> str:
+    return client_address(
+        request.remote or "", request.headers.get("X-Forwarded-For"), trusted_proxies
+    )
+
+
+def _response(answer: Answer) -> web.Response:
+    return web.Response(status=answer.status, body=answer.body, headers=dict(answer.headers))
+
+
+async def _no_expectation(_request: web.Request) -> None:
+    """Refuse `Expect: 100-continue`: it would be promised before the token was looked at."""
+    raise web.HTTPExpectationFailed
