@@ -1,0 +1,46 @@
+"""Is it up, is it ready, what does it count."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+
+from aiohttp import web
+
+from pbac.base.json import encode
+from pbac.gateway.gateway import Gateway
+from pbac.web.middleware import NO_STORE
+from pbac.web.metrics import Metrics
+
+
+def routes(
+    gateway: Gateway, metrics: Metrics, audit_is_well: Callable[[], bool]
+) -> list[web.RouteDef]:
+    """`/healthz` (the process), `/readyz` (it can decide and record), `/metrics`."""
+
+    async def healthz(_request: web.Request) -> web.Response:
+        return _json({"status": "ok"})
+
+    async def readyz(_request: web.Request) -> web.Response:
+        ready = audit_is_well()
+        state = {
+            "status": "ready" if ready else "audit_unavailable",
+            "policy_version": gateway.policies.current.version,
+            "tools": len(gateway.registry.current.tools),
+        }
+        return _json(state, 200 if ready else 503)
+
+    async def exposition(_request: web.Request) -> web.Response:
+        body = metrics.render()
+        return web.Response(body=body, headers=NO_STORE | {"Content-Type": "text/plain"})
+
+    return [
+        web.get("/healthz", healthz),
+        web.get("/readyz", readyz),
+        web.get("/metrics", exposition),
+    ]
+
+
+def _json(value: dict[str, object], status: int = 200) -> web.Response:
+    return web.Response(
+        status=status, body=encode(value), content_type="application/json", headers=NO_STORE
+    )
