@@ -63,7 +63,6 @@ class ClientMetadata(msgspec.Struct, frozen=True, kw_only=True):
     application_type: Literal["web", "native"] = "web"
     redirect_uris: tuple[str, ...] = ()
     jwks: dict[str, Any] | None = None
-    client_name: str | None = None
     scope: str | None = None
 
 
@@ -78,8 +77,8 @@ def check_request(members: Mapping[str, Any]) -> None:
             "invalid_client_metadata", f"a registration may not set `{claimed[0]}`; leave it out"
         )
     _check_uris(members)
-    if isinstance(name := members.get("client_name"), str):
-        check_name(name)
+    if "client_name" in members:
+        check_name(members["client_name"])
 
 
 def parse_metadata(members: Mapping[str, Any]) -> ClientMetadata:
@@ -122,15 +121,16 @@ def parse_client_keys(metadata: ClientMetadata) -> tuple[dict[str, Any], ...]:
         raise OAuthError("invalid_client_metadata", f"`jwks`: {error.message}") from None
 
 
-def check_name(name: str) -> None:
+def check_name(name: Any) -> None:
     """Refuse names a person could misread: other scripts, hidden and compatibility characters.
 
     Only Latin letters: one Cyrillic look-alike makes another name that reads the same. An operator
     who registers a client may name it in any script.
     """
-    letters = [character for character in name if character.isalpha()]
+    letters = [character for character in str(name) if character.isalpha()]
     if (
-        len(name) > IDENTIFIER_CHARACTERS_MAX
+        not isinstance(name, str)
+        or len(name) > IDENTIFIER_CHARACTERS_MAX
         or unicodedata.normalize("NFKC", name) != name
         or _NAME.fullmatch(name) is None
         or "  " in name
