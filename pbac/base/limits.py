@@ -55,6 +55,9 @@ TOOL_NAME_CHARACTERS_MAX: Final = 128
 TOOLS_PER_BACKEND_MAX: Final = 2_000
 TOOL_PAGES_MAX: Final = 100
 TOOL_DEFINITION_BYTES_MAX: Final = 256 * 1024
+# A schema with its references written out: what one validation may have to look at.
+SCHEMA_NODES_MAX: Final = 20_000
+SCHEMA_DEPTH_MAX: Final = 128
 CURSOR_CHARACTERS_MAX: Final = 4 * 1024
 REQUEST_ID_CHARACTERS_MAX: Final = 256
 

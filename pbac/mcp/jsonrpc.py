@@ -9,7 +9,6 @@ ignored, because another reader may know them under a folded spelling: Go's `enc
 from __future__ import annotations
 
 import re
-from collections.abc import Iterable
 from typing import Any, Final, TypeAlias, TypeGuard
 
 import msgspec
@@ -20,6 +19,7 @@ from pbac.base.limits import (
     METHOD_CHARACTERS_MAX,
     REQUEST_ID_CHARACTERS_MAX,
 )
+from pbac.base.lookalikes import lookalike
 from pbac.mcp.wire_errors import JsonRpcError, RequestId
 
 
@@ -108,20 +108,6 @@ def is_request_id(value: Any) -> TypeGuard[RequestId]:
     return type(value) is int
 
 
-def folded(name: str) -> str:
-    """A name as the laxest of readers sees it: no case, no controls, no blanks at the ends.
-
-    `casefold` covers what Go folds beyond ASCII: the long s to `s`, the Kelvin sign to `k`.
-    """
-    return "".join(c for c in name if c.isprintable()).strip().casefold()
-
-
-def variant_of(name: str, known: Iterable[str]) -> str | None:
-    """The known name that `name` could be taken for without being it, or None."""
-    lax = folded(name)
-    return next((k for k in known if k != name and folded(k) == lax), None)
-
-
 def refuse_unknown(
     tree: dict[str, Any], known: frozenset[str], request_id: RequestId | None
 ) -> None:
@@ -130,7 +116,7 @@ def refuse_unknown(
     if tree.keys() <= known:
         return
     name = next(name for name in tree if name not in known)
-    near = variant_of(name, known)
+    near = lookalike(name, known)
     remedy = f"spell it `{near}`" if near else "leave it out"
     raise JsonRpcError(
         "invalid_request",

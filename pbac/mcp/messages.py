@@ -18,7 +18,8 @@ from pbac.base.limits import (
     REQUEST_ID_CHARACTERS_MAX,
     TOOL_NAME_CHARACTERS_MAX,
 )
-from pbac.mcp.jsonrpc import Request, is_request_id, variant_of
+from pbac.base.lookalikes import lookalike
+from pbac.mcp.jsonrpc import Request, is_request_id
 from pbac.mcp.wire_errors import JsonRpcError, RequestId
 
 TRACE_KEYS: Final = ("traceparent", "tracestate", "baggage")
@@ -142,7 +143,7 @@ def _short(value: Any) -> str:
 def _known(request: Request, known: tuple[str, ...]) -> dict[str, Any]:
     """The params, once no member of them could be taken for another."""
     for name in request.params:
-        if name not in known and (near := variant_of(name, known)):
+        if name not in known and (near := lookalike(name, known)):
             raise JsonRpcError(
                 "invalid_request",
                 f"the parameter `{ascii(name[:64])[1:-1]}` could be read as `{near}`",

@@ -1,0 +1,109 @@
+"""A backend as the operator configured it. Nothing here is ever taken from a request."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Mapping, Sequence
+from typing import Final, TypeAlias
+from urllib.parse import urlsplit
+
+import msgspec
+
+from pbac.base.errors import PbacError
+from pbac.catalog.scopes import ScopeRules, scope_rules
+
+NAME_SEPARATOR: Final = "__"
+"""Stands between backend and tool in public names, so no backend's name may hold it."""
+
+_NAME: Final = re.compile(r"[a-z0-9](?:[a-z0-9_-]{0,62}[a-z0-9])?")
+_HEADER: Final = re.compile(r"[!#$%&'*+\-.^_`|~0-9A-Za-z]+")
+_HEADER_VALUE: Final = re.compile(r"[\x20-\x7e]*")
+_VARIABLE: Final = re.compile(r"[A-Za-z_][A-Za-z0-9_]*")
+_RESERVED_HEADERS: Final = frozenset(
+    {
+        "accept", "accept-encoding", "connection", "content-encoding", "content-length",
+        "content-type", "cookie", "host", "te", "trailer", "transfer-encoding", "upgrade",
+    }
+)  # fmt: skip
+
+
+class BackendError(PbacError):
+    """A backend that cannot be configured so."""
+
+    code = "invalid_backend"
+
+
+class HttpTransport(msgspec.Struct, frozen=True, kw_only=True):
+    """Streamable HTTP. `headers` are sent with every request: the *gateway's* credential."""
+
+    url: str
+    headers: Mapping[str, str] = {}
+
+
+class StdioTransport(msgspec.Struct, frozen=True, kw_only=True):
+    """A child process. No shell; `env` is its whole environment."""
+
+    command: str
+    args: tuple[str, ...] = ()
+    env: Mapping[str, str] = {}
+    cwd: str | None = None
+
+
+Transport: TypeAlias = HttpTransport | StdioTransport
+
+
+class Backend(msgspec.Struct, frozen=True, kw_only=True):
+    """One server behind the gateway, with the scopes its tools need."""
+
+    name: str
+    transport: Transport
+    scopes: ScopeRules
+
+
+def backend(
+    name: str, transport: Transport, scopes: Mapping[str, Sequence[str]] | None = None
+) -> Backend:
+    """A checked backend; `scopes` maps a scope to the patterns of the tools that need it.
+
+    Raises:
+        BackendError: naming what is wrong.
+    """
+    if not _NAME.fullmatch(name) or NAME_SEPARATOR in name:
+        raise BackendError(
+            f"`{name}` cannot be the name of a backend",
+            help="use a-z, 0-9, `-` and single `_`, up to 64 characters",
+        )
+    match transport:
+        case HttpTransport():
+            _check_http(name, transport)
+        case StdioTransport():
+            _check_stdio(name, transport)
+    return Backend(name=name, transport=transport, scopes=scope_rules(name, scopes or {}))
+
+
+def _check_http(name: str, transport: HttpTransport) -> None:
+    url = urlsplit(transport.url)
+    if url.scheme not in ("http", "https") or not url.hostname:
+        raise BackendError(f"the url of `{name}` has to begin with http:// or https://")
+    if url.username or url.password or url.fragment:
+        raise BackendError(
+            f"the url of `{name}` holds a user, a password or a fragment",
+            help="put credentials in `headers`",
+        )
+    for header, value in transport.headers.items():
+        lower = header.lower()
+        if not _HEADER.fullmatch(header) or not _HEADER_VALUE.fullmatch(value):
+            raise BackendError(f"the header `{ascii(header)[1:-1]}` of `{name}` is malformed")
+        if lower in _RESERVED_HEADERS or lower.startswith("mcp-"):
+            raise BackendError(f"the header `{header}` of `{name}` is set by the gateway itself")
+
+
+def _check_stdio(name: str, transport: StdioTransport) -> None:
+    if not transport.command:
+        raise BackendError(f"`{name}` has an empty command")
+    words = (transport.command, *transport.args, *transport.env.values(), transport.cwd or "")
+    if any("\0" in word for word in words):
+        raise BackendError(f"`{name}` has a NUL in its command, arguments or environment")
+    for variable in transport.env:
+        if not _VARIABLE.fullmatch(variable):
+            raise BackendError(f"`{ascii(variable)[1:-1]}` is not the name of a variable")

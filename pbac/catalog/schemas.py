@@ -1,0 +1,92 @@
+"""Arguments against a tool's `inputSchema`: valid or not, and why, at a bounded cost.
+
+JSON Schema 2020-12 unless `$schema` names an older draft. Nothing is fetched. Patterns run on a
+linear engine; a pattern that engine cannot run makes the schema unusable. Defaults are not
+filled in: what is decided is what was sent.
+"""
+
+from __future__ import annotations
+
+from typing import Any, Final
+
+import jsonschema_rs
+
+from pbac.base.lookalikes import lookalike
+from pbac.catalog.schema_size import SchemaError, SchemaSize
+
+_MESSAGE_CHARACTERS_MAX: Final = 160
+_NAME_CHARACTERS_MAX: Final = 64
+
+
+class ArgumentSchema:
+    """One compiled `inputSchema`. Immutable; safe to share between requests.
+
+    Raises:
+        SchemaError: when the schema cannot or must not be used.
+    """
+
+    def __init__(self, schema: Any) -> None:
+        if not isinstance(schema, dict):
+            raise SchemaError("`inputSchema` is not an object")
+        size = SchemaSize(schema)
+        self._schema = schema
+        # Explaining a failure against a circular schema takes time 2^n in the depth n of the
+        # value (measured: 24 s at depth 18); the yes-or-no stays linear.
+        self._explain = not size.circular
+        try:
+            self._validator = jsonschema_rs.validator_for(
+                schema, pattern_options=jsonschema_rs.RegexOptions(), offline=True
+            )
+        except ValueError as error:
+            reason = str(error).split("\n", 1)[0]
+            raise SchemaError(f"`inputSchema` is not usable: {_shorten(reason)}") from None
+
+    def complaint(self, arguments: dict[str, Any]) -> str | None:
+        """The first thing wrong with the arguments, for the caller to read; None when valid.
+
+        `arguments.amount: "500" is not of type "number"`; long values are not echoed.
+        """
+        if not self._validator.is_valid(arguments):
+            return self._reason(arguments)
+        return _misspelt(self._schema, arguments, "arguments")
+
+    def _reason(self, arguments: dict[str, Any]) -> str:
+        if self._explain:
+            try:
+                self._validator.validate(arguments)
+            except jsonschema_rs.ValidationError as error:
+                return _render(error)
+        return "arguments: do not satisfy the tool's `inputSchema`"
+
+
+def _render(error: jsonschema_rs.ValidationError) -> str:
+    path = "arguments" + "".join(_step(step) for step in error.instance_path)
+    if len(error.message) <= _MESSAGE_CHARACTERS_MAX:
+        return f"{path}: {error.message}"
+    return f"{path}: does not satisfy `{error.kind.name}`"
+
+
+def _step(step: str | int) -> str:
+    return f"[{step}]" if isinstance(step, int) else f".{step[:_NAME_CHARACTERS_MAX]}"
+
+
+def _misspelt(schema: Any, value: Any, path: str) -> str | None:
+    """A name that a laxer upstream would take for a declared one.
+
+    A rule that reads `args.force` does not see `Force`, but a Go upstream does.
+    """
+    declared = schema.get("properties") if isinstance(schema, dict) else None
+    if not isinstance(declared, dict) or not isinstance(value, dict):
+        return None
+    for name, member in value.items():
+        if name in declared:
+            inner = _misspelt(declared[name], member, f"{path}.{name}")
+            if inner:
+                return inner
+        elif near := lookalike(name, declared):
+            return f"{path}: `{_shorten(ascii(name)[1:-1])}` could be read as `{near}`"
+    return None
+
+
+def _shorten(text: str) -> str:
+    return text if len(text) <= _MESSAGE_CHARACTERS_MAX else text[:_MESSAGE_CHARACTERS_MAX] + "…"
