@@ -1,0 +1,104 @@
+"""Strict JSON: what two readers could read differently is refused."""
+
+import json as lax
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from pbac.base import json
+from pbac.base.limits import JSON_DEPTH_MAX, JSON_INTEGER_MAX
+
+REFUSED = {
+    "duplicate name": b'{"a":1,"a":2}',
+    "duplicate name, escaped": b'{"name":1,"\\u006eame":2}',
+    "duplicate name, deep": b'{"a":[{"b":{"c":1,"c":1}}]}',
+    "not a number": b"[NaN]",
+    "infinity": b"[Infinity]",
+    "minus infinity": b"[-Infinity]",
+    "overflow": b"[1e400]",
+    "underflow": b"[1e-400]",
+    "integer other readers round": b"[9007199254740993]",
+    "integer beyond 64 bits": b"[9223372036854775808]",
+    "integer of 5,000 digits": b"[" + b"9" * 5000 + b"]",
+    "decimal of 5,000 digits": b"[0." + b"9" * 5000 + b"]",
+    "leading zero": b"[01]",
+    "plus sign": b"[+1]",
+    "hexadecimal": b"[0x1]",
+    "trailing comma": b"[1,]",
+    "comment": b"[1]//x",
+    "single quotes": b"{'a':1}",
+    "byte order mark": b"\xef\xbb\xbf{}",
+    "UTF-16": '{"a":1}'.encode("utf-16"),
+    "UTF-32": '{"a":1}'.encode("utf-32"),
+    "invalid UTF-8": b'["\xff"]',
+    "overlong UTF-8": b'["\xc0\xaf"]',
+    "CESU-8": b'["\xed\xa0\xbd\xed\xb8\x80"]',
+    "lone surrogate": b'["\\ud800"]',
+    "lone surrogate in a name": b'{"\\uDC00":1}',
+    "two texts": b"{}{}",
+    "trailing NUL": b"{}\x00",
+    "raw control character": b'["a\nb"]',
+    "too deep": b"[" * (JSON_DEPTH_MAX + 1) + b"]" * (JSON_DEPTH_MAX + 1),
+    "far too deep": b"[" * 100_000,
+    "deep objects": b'{"a":' * 20_000,
+    "empty": b"",
+}
+
+
+@pytest.mark.parametrize("body", REFUSED.values(), ids=REFUSED)
+def test_what_two_readers_could_read_differently_is_refused(body):
+    with pytest.raises(json.JsonError) as error:
+        json.decode(body)
+    assert "\n" not in error.value.message
+
+
+def test_depth_is_counted_outside_of_strings():
+    assert json.decode(b'["' + b"[" * 1000 + b'"]') == ["[" * 1000]
+    at_limit = b"[" * JSON_DEPTH_MAX + b"]" * JSON_DEPTH_MAX
+    assert json.decode(at_limit)
+
+
+def test_a_number_out_of_range_is_told_apart():
+    with pytest.raises(json.JsonNumberError) as error:
+        json.decode(str(JSON_INTEGER_MAX + 1).encode())
+    assert error.value.code == "number_out_of_range"
+    assert error.value.help == "send it as a string"
+    assert json.decode(str(-JSON_INTEGER_MAX).encode()) == -JSON_INTEGER_MAX
+
+
+VALUES = st.recursive(
+    st.none()
+    | st.booleans()
+    | st.integers(-JSON_INTEGER_MAX, JSON_INTEGER_MAX)
+    | st.floats(allow_nan=False, allow_infinity=False)
+    | st.text(st.characters(exclude_categories=["Cs"])),
+    lambda inner: st.lists(inner) | st.dictionaries(st.text(st.characters(exclude_categories=["Cs"])), inner),
+    max_leaves=20,
+)
+
+
+@given(VALUES)
+def test_what_is_written_reads_back_equal(value):
+    assert json.decode(json.encode(value)) == value
+    assert json.decode(json.canonical(value)) == value
+
+
+@given(VALUES)
+def test_the_standard_reader_sees_the_same_tree(value):
+    assert lax.loads(json.encode(value)) == json.decode(json.encode(value))
+
+
+@given(st.dictionaries(st.text(st.characters(exclude_categories=["Cs"])), st.integers(0, 9)))
+def test_equal_values_have_equal_canonical_bytes(value):
+    backwards = dict(reversed(value.items()))
+    assert json.canonical(value) == json.canonical(backwards)
+    assert json.digest(value) == json.digest(backwards)
+
+
+@given(st.binary(max_size=200))
+def test_any_bytes_end_in_a_value_or_a_json_error(body):
+    try:
+        json.decode(body)
+    except json.JsonError:
+        pass
