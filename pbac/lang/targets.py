@@ -165,11 +165,10 @@ def actors_test(clause: nodes.ForNames, *, wanted: bool) -> Callable[[Value], bo
         if items is None:
             return False
         for actor in items:
-            name = actor.get(field) if type(actor) is dict else None
-            known = type(name) is str
-            if wanted and known and matcher(name):
+            found = _name_test(matcher, actor.get(field) if type(actor) is dict else MISSING)
+            if wanted and found is Truth.TRUE:
                 return True
-            if not wanted and (not known or matcher(name)):
+            if not wanted and found is not Truth.FALSE:
                 return False
         return not wanted
 

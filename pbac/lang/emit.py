@@ -1,0 +1,172 @@
+"""Small builders of Python syntax trees, from a closed list of forms, with positions.
+
+Nothing here takes a name or a piece of code from a policy: names are checked to be our own, and
+what a policy says becomes a constant of a checked kind.
+"""
+
+from __future__ import annotations
+
+import ast
+import re
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from typing import Final, TypeVar
+
+from pbac.base.source import Span
+
+_OWN_NAME: Final = re.compile(
+    r"(?:[vgr][0-9]+|request|data|[a-z_]+_value|some|every|is_kind|known|present|step|MISSING|"
+    r"UNKNOWN|record|string|integer|decimal)"
+)
+_ATTRIBUTE: Final = re.compile(
+    r"(?:agent|user|chain|token|call|args|facts|session|env|get|startswith|endswith|__class__)"
+)
+_CONSTANTS: Final = frozenset({type(None), bool, int, float, str})
+
+_Tree = TypeVar("_Tree", bound=ast.expr | ast.stmt)
+
+
+def name(identifier: str) -> ast.expr:
+    """A local or global of ours."""
+    assert _OWN_NAME.fullmatch(identifier), identifier
+    return ast.Name(id=identifier, ctx=ast.Load())
+
+
+def constant(value: bool | float | str | None) -> ast.expr:  # noqa: FBT001
+    """A constant of a JSON scalar's exact class."""
+    assert type(value) in _CONSTANTS, type(value)
+    return ast.Constant(value=value)
+
+
+def constants(values: tuple[str, ...]) -> ast.expr:
+    """A tuple of strings, which the compiler folds."""
+    return ast.Tuple(elts=[constant(value) for value in values], ctx=ast.Load())
+
+
+def attribute(value: ast.expr, identifier: str) -> ast.expr:
+    """One of the attributes generated code may read."""
+    assert _ATTRIBUTE.fullmatch(identifier), identifier
+    return ast.Attribute(value=value, attr=identifier, ctx=ast.Load())
+
+
+def call(function: ast.expr | str, *arguments: ast.expr) -> ast.expr:
+    """A call without keywords."""
+    callee = name(function) if isinstance(function, str) else function
+    return ast.Call(func=callee, args=list(arguments), keywords=[])
+
+
+def method(value: ast.expr, identifier: str, *arguments: ast.expr) -> ast.expr:
+    """`value.identifier(arguments)`."""
+    return call(attribute(value, identifier), *arguments)
+
+
+def walrus(identifier: str, value: ast.expr) -> ast.expr:
+    """`(identifier := value)`."""
+    assert _OWN_NAME.fullmatch(identifier), identifier
+    return ast.NamedExpr(target=ast.Name(id=identifier, ctx=ast.Store()), value=value)
+
+
+def compare(left: ast.expr, operator: ast.cmpop, right: ast.expr) -> ast.expr:
+    """`left operator right`."""
+    return ast.Compare(left=left, ops=[operator], comparators=[right])
+
+
+def negate(value: ast.expr) -> ast.expr:
+    """`not value`, simplified where the value is a constant or a membership."""
+    match value:
+        case ast.Constant():
+            return constant(not value.value)
+        case ast.Compare(ops=[ast.In()]):
+            return compare(value.left, ast.NotIn(), value.comparators[0])
+        case ast.Compare(ops=[ast.Eq()]):
+            return compare(value.left, ast.NotEq(), value.comparators[0])
+    return ast.UnaryOp(op=ast.Not(), operand=value)
+
+
+def every_of(values: list[ast.expr]) -> ast.expr:
+    """`a and b and c`; constants are folded."""
+    return _joined(values, ast.And(), unit=True)
+
+
+def some_of(values: list[ast.expr]) -> ast.expr:
+    """`a or b or c`; constants are folded."""
+    return _joined(values, ast.Or(), unit=False)
+
+
+def _joined(values: list[ast.expr], operator: ast.boolop, *, unit: bool) -> ast.expr:
+    if any(is_constant(value, value=not unit) for value in values):
+        return constant(not unit)
+    rest = [value for value in values if not is_constant(value, value=unit)]
+    if not rest:
+        return constant(unit)
+    return rest[0] if len(rest) == 1 else ast.BoolOp(op=operator, values=rest)
+
+
+def is_constant(tree: ast.expr, *, value: bool) -> bool:
+    """True when the tree is this constant."""
+    return isinstance(tree, ast.Constant) and tree.value is value
+
+
+def one_parameter(identifier: str, body: ast.expr) -> ast.expr:
+    """`lambda identifier: body`."""
+    return ast.Lambda(args=_parameters(identifier), body=body)
+
+
+def function(identifier: str, body: list[ast.stmt]) -> ast.stmt:
+    """`def identifier(request, data): body`."""
+    assert _OWN_NAME.fullmatch(identifier), identifier
+    return ast.FunctionDef(
+        name=identifier, args=_parameters("request", "data"), body=body, decorator_list=[]
+    )
+
+
+def assign(identifier: str, value: ast.expr) -> ast.stmt:
+    """`identifier = value`."""
+    assert _OWN_NAME.fullmatch(identifier), identifier
+    return ast.Assign(targets=[ast.Name(id=identifier, ctx=ast.Store())], value=value)
+
+
+def _parameters(*identifiers: str) -> ast.arguments:
+    return ast.arguments(
+        posonlyargs=[],
+        args=[ast.arg(arg=identifier) for identifier in identifiers],
+        kwonlyargs=[],
+        kw_defaults=[],
+        defaults=[],
+    )
+
+
+# --- positions -----------------------------------------------------------------------------
+
+
+@dataclass(frozen=True, slots=True)
+class Places:
+    """Puts spans on trees, so that a fault's traceback points into the `.pbac` file.
+
+    `texts` holds the sources by name. Python counts columns in UTF-8 bytes and spans in characters;
+    where a text is not given the two are taken to be the same.
+    """
+
+    texts: Mapping[str, str] = field(default_factory=dict)
+
+    def at(self, tree: _Tree, span: Span) -> _Tree:
+        """The tree with the span on it, unless an inner one is there already."""
+        if not hasattr(tree, "lineno"):
+            tree.lineno, tree.col_offset = span.line, self._bytes(span, span.start, span.column - 1)
+            tree.end_lineno, tree.end_col_offset = self._end(span, tree.col_offset)
+        return tree
+
+    def _bytes(self, span: Span, end: int, characters: int) -> int:
+        """UTF-8 bytes of the `characters` before offset `end`."""
+        text = self.texts.get(span.source)
+        return characters if text is None else len(text[end - characters : end].encode())
+
+    def _end(self, span: Span, column: int) -> tuple[int, int]:
+        text = self.texts.get(span.source)
+        if text is None:
+            return span.line, column
+        inner = text[span.start : span.end]
+        lines = inner.count("\n")
+        if not lines:
+            return span.line, column + len(inner.encode())
+        return span.line + lines, len(inner.rpartition("\n")[2].encode())
