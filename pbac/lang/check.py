@@ -1,0 +1,101 @@
+"""The checker: everything that is wrong in a resolved policy set, told in one run.
+
+The theory is Law 3 read backwards. At run time a value of the wrong kind is unknown, and unknown
+denies: a permit stays silent, a forbid applies. That is safe and useless. So whatever can be seen to be
+unknown *always* is an error here, and whatever is unknown *often* is a warning with its fix.
+
+    expressions   kinds from the request's table, from below      `check_expressions`
+    rules         targets, annotations, texts, duties             `check_rules`
+    tests         names they mention                              here
+
+Nothing here changes the tree. A set without errors never raises when it is compiled or run.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import replace
+from typing import cast
+
+from pbac.base.diagnostics import Diagnostic, in_order
+from pbac.base.suggest import did_you_mean
+from pbac.lang import nodes
+from pbac.lang.check_expressions import kind_of
+from pbac.lang.check_rules import check_rule
+from pbac.lang.checking import Checking
+from pbac.lang.kinds import ANY
+from pbac.lang.resolve import Resolved, ResolvedPackage
+from pbac.lang.schema import BUILT_IN, Schema
+
+
+def check(resolved: Resolved, schema: Schema = BUILT_IN) -> tuple[Diagnostic, ...]:
+    """The checker's own complaints, in order; those of the resolver are not repeated."""
+    found: list[Diagnostic] = []
+    checking = Checking(schema=schema, tiers=resolved.tiers, found=found)
+    rules = {
+        f"{package.name}.{rule.name}": rule
+        for package in resolved.packages
+        for rule in package.rules
+    }
+    for package in resolved.packages:
+        for definition in package.definitions:
+            _check_definition(definition, checking)
+        for rule in package.rules:
+            check_rule(rule, package, checking)
+        for test in package.tests:
+            _check_test(test, package, rules, checking)
+    return in_order(found) if found else ()
+
+
+def _check_definition(definition: nodes.Definition, checking: Checking) -> None:
+    """Unused ones too. A parameter may stand for anything."""
+    variables = dict.fromkeys(definition.parameters, ANY)
+    kind_of(definition.expression, replace(checking, variables=variables))
+
+
+# --- tests -------------------------------------------------------------------------------------
+
+
+def _check_test(
+    test: nodes.Test,
+    package: ResolvedPackage,
+    rules: Mapping[str, nodes.Rule],
+    checking: Checking,
+) -> None:
+    for step in test.steps:
+        if isinstance(step, nodes.Given):
+            _check_given(step, checking)
+        else:
+            _check_names(step, package, rules, checking)
+    if not any(isinstance(step, nodes.Expectation) for step in test.steps):
+        message = f'the test "{test.name}" expects nothing'
+        help_ = "add `call tool { … } => permit` or `=> deny`"
+        checking.warn("empty-test", message, test.span, help=help_)
+
+
+def _check_given(given: nodes.Given, checking: Checking) -> None:
+    """Names of fields; their values may well be wrong on purpose."""
+    root = "call" if given.what == "tool" else given.what
+    fields = checking.schema.fields(root) if root in checking.schema.roots else None
+    if fields is None or given.value is None:
+        return
+    for name in cast("Mapping[str, object]", given.value):
+        if name not in fields:
+            known = ", ".join(f"`{field}`" for field in fields)
+            help_ = did_you_mean(name, fields) or f"it has {known}"
+            message = f"`{root}` has no field `{name}`"
+            checking.complain("unknown-field", message, given.span, help=help_)
+
+
+def _check_names(
+    step: nodes.Expectation,
+    package: ResolvedPackage,
+    rules: Mapping[str, nodes.Rule],
+    checking: Checking,
+) -> None:
+    for name in step.by:
+        if (name if "." in name else f"{package.name}.{name}") not in rules:
+            near = [rule.name for rule in package.rules] if "." not in name else list(rules)
+            message = f"there is no rule `{name}`"
+            help_ = did_you_mean(name, near) or "a rule of another package is `package.rule`"
+            checking.complain("unknown-rule", message, step.span, help=help_)
