@@ -25,7 +25,12 @@ from lark import Lark, Token, UnexpectedInput
 from lark.lexer import PatternStr
 
 from pbac.base.diagnostics import Diagnostic, PolicyError
-from pbac.base.limits import EXPRESSION_DEPTH_MAX, POLICY_FILE_BYTES_MAX, SYNTAX_ERRORS_MAX
+from pbac.base.limits import (
+    EXPRESSION_DEPTH_MAX,
+    PATTERN_CHARACTERS_MAX,
+    POLICY_FILE_BYTES_MAX,
+    SYNTAX_ERRORS_MAX,
+)
 from pbac.base.source import Source
 from pbac.lang import nodes
 from pbac.lang.read_items import package
@@ -39,6 +44,8 @@ _UNSEEN: Final = re.compile(
     "|\r(?!\n)"
 )
 _NEXT_ITEM: Final = re.compile(r"^[ \t]*(?:permit|forbid|require|define|test)\b", re.MULTILINE)
+_NESTING: Final = {"(": 1, "[": 1, "{": 1, ")": -1, "]": -1, "}": -1}
+_TEXTS: Final = frozenset({"STRING", "RAW", "VERSION"})
 _GRAMMAR_FILE: Final = "pbac.lark"
 
 
@@ -103,31 +110,35 @@ class _Joints:
     always_accept = ()
 
     def process(self, stream: Iterator[Token]) -> Iterator[Token]:
-        """The same tokens, unless two touch or brackets nest too deep."""
-        last_end, last, depth = -1, None, 0
+        """The same tokens, unless two touch, one is endless, or brackets nest too deep."""
+        last = Token("", "", start_pos=-1, end_pos=-1)
+        depth = 0
         for token in stream:
-            if token.start_pos == last_end and last is not None and _letters_meet(last, token):
-                raise _Refused(
-                    "tokens-touch",
-                    f"`{last}{token}` is two words without a blank between them",
-                    f"write `{last} {token}`",
-                    last,
-                    token,
-                )
-            if token in ("(", "[", "{"):
-                depth += 1
-                if depth > EXPRESSION_DEPTH_MAX:
-                    raise _Refused(
-                        "expression-too-deep",
-                        f"brackets are nested deeper than {EXPRESSION_DEPTH_MAX} levels",
-                        "name parts of it with `define`, or flatten it",
-                        token,
-                        token,
-                    )
-            elif token in (")", "]", "}"):
-                depth -= 1
-            last_end, last = token.end_pos or -1, token
+            if token.start_pos == last.end_pos and _letters_meet(last, token):
+                raise _touching(last, token)
+            if len(token) > PATTERN_CHARACTERS_MAX and token.type not in _TEXTS:
+                raise _endless(token)
+            depth += _NESTING.get(token, 0)
+            if depth > EXPRESSION_DEPTH_MAX:
+                raise _too_deep(token)
+            last = token
             yield token
+
+
+def _touching(left: Token, right: Token) -> _Refused:
+    message = f"`{left}{right}` is two words without a blank between them"
+    return _Refused("tokens-touch", message, f"write `{left} {right}`", left, right)
+
+
+def _endless(token: Token) -> _Refused:
+    message = f"`{token[:24]}…` has more than {PATTERN_CHARACTERS_MAX} characters"
+    return _Refused("word-too-long", message, "choose a shorter name", token, token)
+
+
+def _too_deep(token: Token) -> _Refused:
+    message = f"brackets are nested deeper than {EXPRESSION_DEPTH_MAX} levels"
+    help_ = "name parts of it with `define`, or flatten it"
+    return _Refused("expression-too-deep", message, help_, token, token)
 
 
 def _letters_meet(left: Token, right: Token) -> bool:

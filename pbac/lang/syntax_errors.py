@@ -20,7 +20,7 @@ from pbac.lang.reading import Reading
 from pbac.lang.words import CLAUSE_WORDS, ITEM_WORDS, RESERVED
 
 _WORD: Final = re.compile(
-    r"[A-Za-z_][A-Za-z0-9_]*|[0-9][A-Za-z0-9_.:-]*|&&|\|\||===?|!==?|<>|=>|->|:=|\?\?|."
+    r"[A-Za-z_][A-Za-z0-9_]{0,63}|[0-9][A-Za-z0-9_.:-]{0,63}|&&|\|\||===?|!==?|<>|=>|->|:=|\?\?|."
 )
 _LAST_WORD: Final = re.compile(r"([A-Za-z_][A-Za-z0-9_]*|[=!<>]+|[^\s])\s*\Z")
 _LOOK_BACK_CHARACTERS: Final = 400
