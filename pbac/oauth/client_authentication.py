@@ -77,8 +77,8 @@ def authenticate(
     """
     if credentials.method == "private_key_jwt":
         return _check_assertion(credentials, client, audiences, now_ms)
-    fits = client is not None and client.auth_method == credentials.method
-    stored = client.secret_hash if client is not None and fits else None
+    # Whoever has a secret may send it either way; `secret_hash` is None for clients with keys.
+    stored = client.secret_hash if client is not None else None
     if not secret_matches(credentials.proof, stored):
         raise _refused("unknown client, other method or wrong secret")
     return None

@@ -55,10 +55,11 @@ _LOOK_ALIKE: Final = str.maketrans(
 class ClientMetadata(msgspec.Struct, frozen=True, kw_only=True):
     """The members we use. Others are ignored (RFC 7591 2: "MUST ignore"), bar the refused ones.
 
-    Defaults are those of RFC 7591 2, so a client that says nothing asks for a code grant.
+    `grant_types` left out means the code grant (RFC 7591 2) when there is a redirect URI to end
+    it at, and what is offered here otherwise: the answer says which (RFC 7591 3.2.1).
     """
 
-    grant_types: tuple[str, ...] = ("authorization_code",)
+    grant_types: tuple[str, ...] | None = None
     token_endpoint_auth_method: str = AUTH_METHODS[0]
     application_type: Literal["web", "native"] = "web"
     redirect_uris: tuple[str, ...] = ()
@@ -92,7 +93,12 @@ def parse_metadata(members: Mapping[str, Any]) -> ClientMetadata:
         metadata = msgspec.convert(dict(members), ClientMetadata)
     except msgspec.ValidationError as error:
         raise OAuthError("invalid_client_metadata", _lower(str(error))) from None
-    if not metadata.grant_types or set(metadata.grant_types) - set(GRANT_TYPES):
+    for uri in metadata.redirect_uris:
+        _check_redirect_uri(uri, metadata.application_type)
+    wanted = metadata.grant_types
+    if wanted is None:
+        wanted = ("authorization_code",) if metadata.redirect_uris else GRANT_TYPES
+    if not wanted or set(wanted) - set(GRANT_TYPES):
         raise OAuthError(
             "invalid_client_metadata", "this server offers `grant_types: [client_credentials]` only"
         )
@@ -101,9 +107,7 @@ def parse_metadata(members: Mapping[str, Any]) -> ClientMetadata:
             "invalid_client_metadata",
             f"`token_endpoint_auth_method` must be one of {', '.join(AUTH_METHODS)}",
         )
-    for uri in metadata.redirect_uris:
-        _check_redirect_uri(uri, metadata.application_type)
-    return metadata
+    return msgspec.structs.replace(metadata, grant_types=wanted)
 
 
 def parse_client_keys(metadata: ClientMetadata) -> tuple[dict[str, Any], ...]:

@@ -34,6 +34,9 @@ ERRORS: Final[dict[str, WireError]] = {
     "unsupported_grant_type": WireError(
         "unsupported_grant_type", 400, "this server offers `client_credentials`"
     ),
+    "unsupported_response_type": WireError(
+        "unsupported_response_type", 400, "agents sign in here with `client_credentials` at /token"
+    ),
     "invalid_scope": WireError("invalid_scope", 400, "no requested scope can be granted"),
     "invalid_target": WireError("invalid_target", 400, "`resource` is not served here"),
     "invalid_client_metadata": WireError(

@@ -16,13 +16,15 @@ _SECRET_METHODS = [method for method in AUTH_METHODS if method != "private_key_j
 
 
 def authorization_server(issuer: str, scopes: Sequence[str]) -> dict[str, Any]:
-    """RFC 8414 2. Only what exists is advertised; there is no authorization endpoint yet.
+    """RFC 8414 2. Only what exists is advertised, with two concessions to installed MCP clients.
 
-    `code_challenge_methods_supported` is there because MCP clients refuse a server without it
-    before they look at the grant types.
+    They refuse to read a document without `authorization_endpoint` or without
+    `code_challenge_methods_supported`, whatever grant they want. No response type is supported
+    yet, and the endpoint says so.
     """
     return {
         "issuer": issuer,
+        "authorization_endpoint": f"{issuer}/authorize",
         "token_endpoint": f"{issuer}/token",
         "registration_endpoint": f"{issuer}/register",
         "revocation_endpoint": f"{issuer}/revoke",

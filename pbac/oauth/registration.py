@@ -194,7 +194,7 @@ def _client(
         tier=statement.tier,
         tier_source=statement.tier_source,
         scopes=_ceiling(statement.scopes, metadata.scope),
-        grant_types=metadata.grant_types,
+        grant_types=metadata.grant_types or (),
         auth_method=method,
         secret_hash=secret_hash,
         jwks=parse_client_keys(metadata),

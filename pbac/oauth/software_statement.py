@@ -114,8 +114,44 @@ def verify_statement(
     )
 
 
-def sign_statement(claims: StatementClaims, key: SigningKey) -> str:
-    """What `pbac publisher sign` prints."""
+def sign_statement(
+    key: SigningKey,
+    *,
+    issuer: str,
+    name: str,
+    tier: str,
+    now_ms: int,
+    scope: str = "**",
+    lifetime_seconds: int = 365 * 24 * 3_600,
+    software_id: str | None = None,
+    software_version: str | None = None,
+    kind: str | None = None,
+    provider: str | None = None,
+    model: str | None = None,
+    tags: tuple[str, ...] = (),
+    jti: str | None = None,
+) -> str:
+    """A statement as `pbac publisher sign` prints it; the gateway checks it, not this function.
+
+    `scope` is a list of patterns; `**` leaves the bound to the publisher's configuration. With a
+    `jti` the statement registers one client only.
+    """
+    issued = now_ms // 1000
+    claims = StatementClaims(
+        iss=issuer,
+        iat=issued,
+        exp=issued + lifetime_seconds,
+        software_id=software_id or name,
+        client_name=name,
+        tier=tier,
+        scope=scope,
+        jti=jti,
+        software_version=software_version,
+        kind=kind,
+        provider=provider,
+        model=model,
+        tags=tags,
+    )
     return jose.sign(msgspec.to_builtins(claims), key, typ=TYPE)
 
 

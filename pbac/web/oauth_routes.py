@@ -49,11 +49,13 @@ ENDPOINTS: Final = (
     Endpoint("/revoke", revoke_token, "application/x-www-form-urlencoded", 200),
 )
 
+AUTHORIZE: Final = "/authorize"
 AUTHORIZATION_SERVER: Final = "/.well-known/oauth-authorization-server"
 PROTECTED_RESOURCE: Final = "/.well-known/oauth-protected-resource"
 
 PATHS: Final = (
     *(endpoint.path for endpoint in ENDPOINTS),
+    AUTHORIZE,
     AUTHORIZATION_SERVER,
     PROTECTED_RESOURCE,
     f"{PROTECTED_RESOURCE}/mcp",
@@ -75,7 +77,12 @@ def routes(service: Issuance, trusted_proxies: tuple[Network, ...]) -> list[web.
             metadata.protected_resource(service.resource, service.issuer, service.known_scopes())
         )
 
+    async def authorize(_request: web.Request) -> web.Response:
+        # RFC 6749 4.1.2.1: not redirected anywhere, because no redirect URI is registered.
+        return _refusal(OAuthError("unsupported_response_type"))
+
     return [
+        web.get(AUTHORIZE, authorize),
         *(web.post(e.path, _handler(service, e, trusted_proxies)) for e in ENDPOINTS),
         web.get(AUTHORIZATION_SERVER, authorization_server),
         web.get(PROTECTED_RESOURCE, protected_resource),

@@ -124,8 +124,8 @@ def test_no_credential_at_all():
 
 def test_a_secret_offered_to_a_client_that_uses_keys():
     refused(basic(), {}, client("private_key_jwt"))
+    refused(None, {"client_id": "agent_1", "client_secret": SECRET}, client("private_key_jwt"))
     refused(None, assertion(), client())
-    refused(None, {"client_id": "agent_1", "client_secret": SECRET})
 
 
 @pytest.mark.parametrize(

@@ -194,7 +194,7 @@ def test_asking_for_everything_at_once():
         {"grant_types": ["password"]},
         {"grant_types": ["client_credentials", "authorization_code"]},
         {"grant_types": []},
-        {"grant_types": ...},
+        {"grant_types": ..., "redirect_uris": ["https://acme.example/callback"]},
         {"grant_types": "client_credentials"},
         {"grant_types": [1]},
         {"token_endpoint_auth_method": "private_key_jwt"},
@@ -374,18 +374,9 @@ def test_a_statement_made_for_this_gateway_is_accepted():
 
 def test_what_the_command_line_signs_is_what_registration_reads():
     signed = software_statement.sign_statement(
-        software_statement.StatementClaims(
-            iss=PUBLISHER.issuer,
-            iat=NOW,
-            exp=NOW + 9,
-            software_id="s",
-            client_name="S",
-            tier="read_only",
-            scope="github:**",
-        ),
-        KEY,
+        KEY, issuer=PUBLISHER.issuer, name="S", tier="read_only", now_ms=NOW * 1000
     )
-    assert prepare(request(signed)).client.scopes == ("github:**",)
+    assert prepare({"software_statement": signed}).client.scopes == ("github:**", "git:*")
 
 
 def test_an_operator_vouches_without_a_publisher():

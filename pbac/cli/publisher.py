@@ -1,0 +1,137 @@
+"""`pbac publisher`: keys that vouch for agents, and the statements they sign."""
+
+from __future__ import annotations
+
+import os
+from pathlib import Path
+
+import click
+
+_BLOCK = """\
+[[publishers]]
+name = "{name}"
+issuer = "{issuer}"
+key = "{key}"
+tier_ceiling = "{ceiling}"
+"""
+
+
+@click.group()
+def command() -> None:
+    """Make publisher keys and sign software statements."""
+
+
+@command.command("new")
+@click.argument("name")
+@click.option(
+    "--directory",
+    type=click.Path(file_okay=False, path_type=Path),
+    default=Path("keys"),
+    show_default=True,
+    help="Where the key pair goes.",
+)
+@click.option("--issuer", help="Address that names the publisher [default: https://NAME.local].")
+@click.option("--ceiling", default="read_only", show_default=True, help="Highest tier it may give.")
+def new_publisher(name: str, directory: Path, issuer: str | None, ceiling: str) -> None:
+    """Create the key pair of publisher NAME; prints what pbac.toml needs."""
+    from pbac.app.private_files import private_directory, write_private
+    from pbac.base.errors import PbacError
+    from pbac.crypto.keys import generate_signing_key, render_private_pem, render_public_pem
+
+    key = generate_signing_key()
+    private, public = directory / f"{name}.pem", directory / f"{name}.pub.pem"
+    try:
+        private_directory(directory)
+        write_private(private, render_private_pem(key))
+    except FileExistsError:
+        raise PbacError(f"`{private}` is there already", help="choose another name") from None
+    public.write_bytes(render_public_pem(key.public))
+    block = _BLOCK.format(
+        name=name, issuer=issuer or f"https://{name}.local", key=public.resolve(), ceiling=ceiling
+    )
+    click.echo(block, nl=False)
+    click.echo(f"\nwrote {private} (keep it private) and {public}; add the block above", err=True)
+
+
+@command.command("sign")
+@click.option(
+    "--key",
+    "path",
+    required=True,
+    type=click.Path(exists=True, dir_okay=False, path_type=Path),
+    help="The publisher's private key.",
+)
+@click.option("--name", required=True, help="Name of the agent.")
+@click.option("--tier", required=True, help="Its tier; the gateway lowers it to your ceiling.")
+@click.option(
+    "--scope", "scopes", multiple=True, default=("**",), help="Scope or pattern; repeat for more."
+)
+@click.option("--issuer", help="Your issuer; found by the key in the configuration otherwise.")
+@click.option("--kind", help="What it is, as policies name it: `ci`, `assistant`, …")
+@click.option("--provider", help="Who makes it.")
+@click.option("--model", help="The model it runs.")
+@click.option("--software-id", help="Same for all versions and instances [default: the name].")
+@click.option("--software-version", help="Such as 2.1.")
+@click.option("--tag", "tags", multiple=True, help="Free word for policies; repeat for more.")
+@click.option("--days", type=click.IntRange(1, 400), default=365, show_default=True)
+@click.option("--single-use", is_flag=True, help="Registers one agent only.")
+@click.option(
+    "--config",
+    "config",
+    type=click.Path(dir_okay=False, path_type=Path),
+    default=Path("pbac.toml"),
+    show_default=True,
+    help="Configuration file, to find the issuer.",
+)
+def sign_statement(
+    *,
+    path: Path,
+    name: str,
+    tier: str,
+    scopes: tuple[str, ...],
+    issuer: str | None,
+    tags: tuple[str, ...],
+    days: int,
+    config: Path,
+    single_use: bool,
+    **optional: str | None,
+) -> None:
+    """Print a software statement: the agent sends it to `/register`."""
+    from pbac.base.clock import SystemClock
+    from pbac.crypto import base64url
+    from pbac.crypto.keys import parse_private_pem
+    from pbac.oauth import software_statement
+
+    key = parse_private_pem(path.read_bytes())
+    statement = software_statement.sign_statement(
+        key,
+        issuer=issuer or _find_issuer(config, key.public.kid),
+        name=name,
+        tier=tier,
+        scope=" ".join(scopes),
+        now_ms=SystemClock().now_ms(),
+        lifetime_seconds=days * 24 * 3_600,
+        tags=tags,
+        jti=base64url.encode(os.urandom(16)) if single_use else None,
+        **optional,
+    )
+    click.echo(statement)
+
+
+def _find_issuer(config: Path, thumbprint: str) -> str:
+    """The issuer of the configured publisher that has this key."""
+    from pbac.app.config import load_config
+    from pbac.base.errors import PbacError
+    from pbac.crypto.keys import parse_public_keys
+    from pbac.crypto.keys import thumbprint as thumbprint_of
+
+    if config.exists():
+        loaded = load_config(config)
+        for publisher in loaded.publishers:
+            keys = parse_public_keys(loaded.path(publisher.key).read_bytes())
+            if any(thumbprint_of(key) == thumbprint for key in keys):
+                return publisher.issuer
+    raise PbacError(
+        f"no publisher in `{config}` has this key",
+        help="name the configuration with --config, or the issuer with --issuer",
+    )
