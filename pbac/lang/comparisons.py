@@ -24,6 +24,7 @@ _KINDS: Final[dict[type, str]] = {
 """The kinds that `==` knows. Exact classes: a bool is never a number."""
 
 _ORDERED: Final = frozenset({"number", "string"})
+_TEXTS_ONLY: Final = frozenset({str})
 _VERSION: Final = re.compile(r"[0-9]{1,18}(?:\.[0-9]{1,18}){0,15}")
 
 
@@ -128,7 +129,7 @@ def is_in(value: Value, collection: Value) -> Value:
     if type(value) is str:  # a string equals nothing but a string: let C do the search
         if value in items:
             return True
-        return False if set(map(type, items)) <= {str} else UNKNOWN
+        return False if set(map(type, items)) <= _TEXTS_ONLY else UNKNOWN
     return _any_of(equal(value, item) for item in items)
 
 
@@ -167,6 +168,8 @@ def intersects(left: Value, right: Value) -> Value:
         return UNKNOWN
     if not first or not second:
         return False
+    if set(map(type, first)) | set(map(type, second)) == _TEXTS_ONLY:
+        return not set(first).isdisjoint(second)
     (keys, kinds), (other_keys, other_kinds) = _keys(first), _keys(second)
     if not keys.isdisjoint(other_keys):
         return True

@@ -74,21 +74,30 @@ def _of_text(matcher: patterns.Matcher) -> Callable[[Value], Value]:
     return matched
 
 
-def _like(pattern: Value) -> Callable[[Value], Value]:
+def _like(pattern: str) -> patterns.Matcher:
     """`text like "acme/*"`: always a whole match.
 
     `*` stays within a segment, segments end at `/`, `**` crosses them, a lone `*` is everything.
     """
-    if type(pattern) is not str:
-        raise ValueError("a pattern is a text")
-    return _of_text(patterns.glob(pattern, "/"))
+    return patterns.glob(pattern, "/")
 
 
-def _matches(pattern: Value) -> Callable[[Value], Value]:
-    """`text matches r"[a-z]+"`: a whole match of the subset in `regex_syntax`."""
-    if type(pattern) is not str:
-        raise ValueError("a pattern is a text")
-    return _of_text(patterns.regex(pattern))
+TEXT_MATCHERS: Final[Mapping[str, Callable[[str], patterns.Matcher]]] = {
+    "like": _like,
+    "matches": patterns.regex,
+}
+"""Operators that hold a text against a constant pattern: the matcher of the pattern."""
+
+
+def _of_pattern(make: Callable[[str], patterns.Matcher]) -> Prepare:
+    """The prepared evaluator of a text matcher."""
+
+    def prepare(pattern: Value) -> Callable[[Value], Value]:
+        if type(pattern) is not str:
+            raise ValueError("a pattern is a text")
+        return _of_text(make(pattern))
+
+    return prepare
 
 
 def _at_once(prepare: Prepare) -> Evaluator:
@@ -182,8 +191,8 @@ _ROWS: Final = (
     _row("subset of", ("list", "list"), "boolean", comparisons.subset_of, 16),
     _row("starts with", ("string", "string"), "boolean", _starts_with),
     _row("ends with", ("string", "string"), "boolean", _ends_with),
-    _prepared("like", ("string", "string"), _like, 4),
-    _prepared("matches", ("string", "string"), _matches, 16),
+    _prepared("like", ("string", "string"), _of_pattern(TEXT_MATCHERS["like"]), 4),
+    _prepared("matches", ("string", "string"), _of_pattern(TEXT_MATCHERS["matches"]), 16),
     _row("within", ("string", "string"), "boolean", within, 8),
     _prepared("in cidr", ("address", "string"), in_cidr, 16),
     _prepared("in window", ("datetime", "string", "number", "number", "string"), in_window, 16),

@@ -55,11 +55,11 @@ def glob(text: str, separators: str) -> Matcher:
         return _everything
     plain = text.strip("*")
     crossing = "**" in text or not separators
-    if "*" not in plain and stars == len(text) - len(plain) and stars <= 2:
-        if text.startswith(plain) and (stars == 1 or crossing):
-            return partial(_prefixed, plain, "" if crossing else separators)
-        if text.endswith(plain) and (stars == 1 or crossing):
-            return partial(_suffixed, plain, "" if crossing else separators)
+    if stars <= 2 and stars == len(text) - len(plain) and (stars == 1 or crossing):
+        if text.startswith(plain):
+            return _prefix(plain, "" if crossing else separators)
+        if text.endswith(plain):
+            return _suffix(plain, "" if crossing else separators)
     return _shift_and(text, separators)
 
 
@@ -67,16 +67,25 @@ def _everything(_text: str) -> bool:
     return True
 
 
-def _prefixed(plain: str, separators: str, text: str) -> bool:
-    """`get_*`: the rest of the text stays in its segment."""
-    return text.startswith(plain) and not any(s in text[len(plain) :] for s in separators)
+def _prefix(plain: str, separators: str) -> Matcher:
+    """`get_*`: the rest of the text stays in its segment; `get_**`: it need not."""
+    starts, length = operator.methodcaller("startswith", plain), len(plain)
+    if not separators:
+        return starts
+    return lambda text: (
+        starts(text) and not any(text.find(separator, length) >= 0 for separator in separators)
+    )
 
 
-def _suffixed(plain: str, separators: str, text: str) -> bool:
-    """`*_issue`: the beginning of the text stays in its segment."""
-    if not text.endswith(plain):
-        return False
-    return not any(s in text[: len(text) - len(plain)] for s in separators)
+def _suffix(plain: str, separators: str) -> Matcher:
+    """`*_issue`: the beginning of the text stays in its segment; `**_issue`: it need not."""
+    ends, length = operator.methodcaller("endswith", plain), len(plain)
+    if not separators:
+        return ends
+    return lambda text: (
+        ends(text)
+        and not any(text.find(separator, 0, len(text) - length) >= 0 for separator in separators)
+    )
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

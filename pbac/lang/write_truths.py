@@ -4,12 +4,12 @@ from __future__ import annotations
 
 import ast
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass
-from typing import Final
+from dataclasses import dataclass, replace
+from typing import Final, TypeAlias
 
 from pbac.lang import emit, nodes
-from pbac.lang.functions import Evaluator, function_of
-from pbac.lang.write_values import ValueWriter
+from pbac.lang.functions import TEXT_MATCHERS, function_of
+from pbac.lang.write_values import ValueWriter, unusable
 from pbac.model.request import FIELDS
 
 IN_LINE_NAMES_MAX: Final = 8
@@ -23,7 +23,14 @@ _ORDER: Final[Mapping[str, Callable[[], ast.cmpop]]] = {
 }
 _MIRRORED: Final = {"<": ">", "<=": ">=", ">": "<", ">=": "<=", "==": "==", "!=": "!="}
 _OPPOSITE: Final = {"!=": "==", "not in": "in"}
+_Test: TypeAlias = Callable[[ast.expr], ast.expr]
+"""Code for a value of the right kind → code for the test of it."""
+
 _TEXT_METHODS: Final = {"starts with": "startswith", "ends with": "endswith"}
+
+
+def _comparison(operator: ast.cmpop, literal: nodes.Literal) -> _Test:
+    return lambda value: emit.compare(value, operator, emit.constant(literal.value))
 
 
 @dataclass(slots=True, kw_only=True)
@@ -83,13 +90,10 @@ class TruthWriter(ValueWriter):
 
     def operation_rail(self, operation: nodes.Operation, *, wanted: bool) -> ast.expr:
         """An operator in line where that pays, otherwise its evaluator."""
-        evaluate = self.prepared(operation)
         if function_of(operation).name != operation.name:
-            return self.evaluated(operation, evaluate, wanted=wanted)
+            return self.evaluated(operation, wanted=wanted)
         if operation.name in _OPPOSITE:
-            positive = nodes.Operation(
-                span=operation.span, name=_OPPOSITE[operation.name], operands=operation.operands
-            )
+            positive = replace(operation, name=_OPPOSITE[operation.name])
             return self.operation_rail(positive, wanted=not wanted)
         match operation.operands:
             case (left, nodes.Literal() as right):
@@ -100,7 +104,7 @@ class TruthWriter(ValueWriter):
                 found = self.member(left, right, wanted=wanted)
             case _:
                 found = None
-        return found or self.evaluated(operation, evaluate, wanted=wanted)
+        return found or self.evaluated(operation, wanted=wanted)
 
     def leaf(
         self, name: str, expression: nodes.Expression, literal: nodes.Literal, *, wanted: bool
@@ -111,24 +115,28 @@ class TruthWriter(ValueWriter):
             return self.identical(expression, value=value is wanted)
         if name == "==" and type(value) is str:
             return self.equals(expression, value, wanted=wanted)
-        if name in _TEXT_METHODS and type(value) is str:
-            return self.kind_leaf(
-                expression,
-                "string",
-                lambda v: emit.method(v, _TEXT_METHODS[name], emit.constant(value)),
-                wanted=wanted,
-            )
-        if type(value) in (int, float) or (type(value) is str and name in _ORDER):
-            test = _ORDER[name]() if name in _ORDER else ast.Eq() if name == "==" else None
-            if test is not None:
-                kind = "string" if type(value) is str else "number"
-                return self.kind_leaf(
-                    expression,
-                    kind,
-                    lambda v: emit.compare(v, test, emit.constant(value)),
-                    wanted=wanted,
-                )
-        return None
+        test = self.text_test(name, literal) if type(value) is str else None
+        if type(value) in (int, float) and (name == "==" or name in _ORDER):
+            test = _comparison(_ORDER.get(name, ast.Eq)(), literal)
+        if test is None:
+            return None
+        kind = "string" if type(value) is str else "number"
+        return self.kind_leaf(expression, kind, test, wanted=wanted)
+
+    def text_test(self, name: str, literal: nodes.Literal) -> _Test | None:
+        """The test of a text against a constant text, or None."""
+        text = str(literal.value)
+        if name in _ORDER:
+            return _comparison(_ORDER[name](), literal)
+        if name in _TEXT_METHODS:
+            return lambda value: emit.method(value, _TEXT_METHODS[name], emit.constant(text))
+        if name not in TEXT_MATCHERS:
+            return None
+        try:
+            matcher = self.constants.add(TEXT_MATCHERS[name](text))
+        except ValueError as error:
+            raise unusable(error, literal) from None
+        return lambda value: emit.call(matcher, value)
 
     def identical(self, expression: nodes.Expression, *, value: bool) -> ast.expr:
         """T of `x == true`, and F of `x == false`: the value itself is the test."""
@@ -156,7 +164,7 @@ class TruthWriter(ValueWriter):
         self,
         expression: nodes.Expression,
         kind: str,
-        test: Callable[[ast.expr], ast.expr],
+        test: _Test,
         *,
         wanted: bool,
     ) -> ast.expr:
@@ -167,12 +175,9 @@ class TruthWriter(ValueWriter):
         # `not (a < b)`, never `a >= b`: the two rails must not differ on any value.
         return emit.every_of([*operand.guards, guard, tested if wanted else emit.negate(tested)])
 
-    def evaluated(
-        self, operation: nodes.Operation, evaluate: Evaluator | None, *, wanted: bool
-    ) -> ast.expr:
+    def evaluated(self, operation: nodes.Operation, *, wanted: bool) -> ast.expr:
         """`evaluator(operands) is wanted`."""
-        asked = self.applied(operation, evaluate)
-        return emit.compare(asked, ast.Is(), emit.constant(wanted))
+        return emit.compare(self.applied(operation), ast.Is(), emit.constant(wanted))
 
     def guarded(self, value: ast.expr, kind: str) -> tuple[ast.expr, ast.expr]:
         """(the test that a value is exactly a string or number, the value in a local)."""

@@ -13,7 +13,7 @@ from dataclasses import dataclass, field
 from pbac.base.diagnostics import Diagnostic, PolicyError
 from pbac.lang import emit, nodes
 from pbac.lang.emit import Places
-from pbac.lang.functions import Evaluator, function_of, prepared
+from pbac.lang.functions import function_of, prepared
 from pbac.model.request import FIELDS
 
 
@@ -82,7 +82,7 @@ class ValueWriter:
                 fallback = self.value(expression.fallback)
                 return ast.IfExp(test=missing, body=fallback, orelse=emit.name(local))
             case nodes.Operation():
-                return self.applied(expression, self.prepared(expression))
+                return self.applied(expression)
             case nodes.Apply():
                 return emit.name("UNKNOWN")  # none is left after `resolve`
         return self.truth_value(expression)
@@ -196,19 +196,16 @@ class ValueWriter:
         self.variables = outer
         return local, written
 
-    def applied(self, operation: nodes.Operation, evaluate: Evaluator | None) -> ast.expr:
-        """A call of the evaluator: of the prepared one with the first operand alone."""
+    def applied(self, operation: nodes.Operation) -> ast.expr:
+        """A call of the evaluator: where constants are built in, with the first operand alone."""
+        try:
+            evaluate = prepared(operation)
+        except ValueError as error:
+            raise unusable(error, operation.operands[-1]) from None
         if evaluate is not None:
             return emit.call(self.constants.add(evaluate), self.value(operation.operands[0]))
         operands = [self.value(operand) for operand in operation.operands]
         return emit.call(self.constants.add(function_of(operation).evaluate), *operands)
-
-    def prepared(self, operation: nodes.Operation) -> Evaluator | None:
-        """The evaluator with the policy's constants built in, where the operation has such."""
-        try:
-            return prepared(operation)
-        except ValueError as error:
-            raise unusable(error, operation.operands[-1]) from None
 
 
 def unusable(error: ValueError, node: nodes.Node) -> PolicyError:

@@ -4,43 +4,49 @@ from __future__ import annotations
 
 from hypothesis import assume, given
 from hypothesis import strategies as st
+from msgspec import structs
 
 from pbac.lang.generate import generate
 from pbac.lang.interpret import condition, outcomes, truth
 from pbac.lang.truth import Truth, negation
 
 
+def compiled(tiers, *rules):
+    return generate(rules, package="p", tiers=tiers)
+
+
 def applies(rule, request, data, tiers):
-    (compiled,) = generate([rule], package="p", tiers=tiers)
-    answer = compiled.applies(request, data)
-    assert type(answer) is bool
-    assert answer or not compiled.always
-    return answer
+    (found,) = compiled(tiers, rule)
+    return found.applies(request, data)
 
 
 def test_generated_is_interpreted_on_both_rails(make):
-    @given(make.rules(), make.requests(), make.DATA)
-    def check(rule, request, data):
-        found = condition(rule, request, data, make.TIERS)
-        wanted = found is Truth.TRUE if rule.effect == "permit" else found is not Truth.FALSE
-        assert applies(rule, request, data, make.TIERS) is wanted
+    @given(make.rules(), st.lists(make.requests(), min_size=3, max_size=3), make.DATA)
+    def check(rule, requests, data):
+        (function,) = compiled(make.TIERS, rule)
+        for request in requests:
+            found = condition(rule, request, data, make.TIERS)
+            wanted = found is Truth.TRUE if rule.effect == "permit" else found is not Truth.FALSE
+            assert function.applies(request, data) is wanted
+            assert wanted or not function.always
 
     check()
 
 
 def test_every_expression_is_generated_as_it_is_interpreted(make):
-    @given(st.lists(make.expressions(), min_size=8, max_size=8), make.requests(), make.DATA)
-    def check(expressions, request, data):
-        rules = []
-        for expression in expressions:
-            rules.append(make.rule("permit", make.when(expression)))
-            rules.append(make.rule("forbid", make.when(expression)))
-        compiled = generate(rules, package="p", tiers=make.TIERS)
-        for number, expression in enumerate(expressions):
-            found = truth(expression, request, data)
-            permit, forbid = compiled[2 * number], compiled[2 * number + 1]
-            assert permit.applies(request, data) == (found is Truth.TRUE)
-            assert forbid.applies(request, data) == (found is not Truth.FALSE)
+    @given(
+        st.lists(make.expressions(4), min_size=6, max_size=6),
+        st.lists(make.requests(), min_size=4, max_size=4),
+        make.DATA,
+    )
+    def check(expressions, requests, data):
+        permits = compiled(make.TIERS, *(make.rule("permit", make.when(e)) for e in expressions))
+        forbids = compiled(make.TIERS, *(make.rule("forbid", make.when(e)) for e in expressions))
+        for expression, permit, forbid in zip(expressions, permits, forbids, strict=True):
+            for request in requests:
+                found = truth(expression, request, data)
+                assert permit.applies(request, data) is (found is Truth.TRUE)
+                assert forbid.applies(request, data) is (found is not Truth.FALSE)
 
     check()
 
@@ -82,7 +88,7 @@ def test_a_forbid_that_cannot_be_evaluated_applies_and_such_a_permit_does_not(ma
     def check(expression, request, data):
         assume(truth(expression, request, data) is Truth.UNKNOWN)
         for negated in (False, True):
-            clause = make.when(expression, negated)
+            clause = make.when(expression, negated=negated)
             for effect, expected in (("permit", False), ("forbid", True), ("require", True)):
                 rule = make.rule(effect, clause)
                 assert applies(rule, request, data, make.TIERS) is expected
@@ -91,26 +97,24 @@ def test_a_forbid_that_cannot_be_evaluated_applies_and_such_a_permit_does_not(ma
 
 
 def test_a_condition_comes_out_as_listing_said_it_could(make):
-    @given(make.rules(), make.requests(), make.requests(), make.DATA)
-    def check(rule, listed, other, data):
-        """Whatever is undetermined when listing may be anything in the call."""
-        token = {**listed.token}
-        for name in ("age", "grant"):
-            token.pop(name, None)
-            if name in other.token:
-                token[name] = other.token[name]
-        called = type(listed)(
-            agent=listed.agent,
-            user=listed.user,
-            chain=listed.chain,
-            call=listed.call,
-            token=token,
-            args=other.args,
-            facts=other.facts,
-            session=other.session,
-            env=other.env,
-        )
+    """Whatever is undetermined when listing may be anything in the call."""
+    undetermined = ("args", "facts", "session", "env")
+
+    def as_called(listed, other):
+        later = {root: getattr(other, root) for root in undetermined}
+        token = {k: v for k, v in listed.token.items() if k not in ("age", "grant")}
+        token |= {k: v for k, v in other.token.items() if k in ("age", "grant")}
+        return structs.replace(listed, token=token, **later)
+
+    @given(
+        make.rules(), st.lists(make.requests(), min_size=5, max_size=5), make.DATA, st.booleans()
+    )
+    def check(rule, requests, data, bare):
+        listed, *others = requests
+        if bare:  # as a listing really is: undetermined records are empty
+            listed = structs.replace(listed, **dict.fromkeys(undetermined, {}))
         possible = outcomes(rule, listed, data, make.TIERS)
-        assert condition(rule, called, data, make.TIERS) in possible
+        for other in others:
+            assert condition(rule, as_called(listed, other), data, make.TIERS) in possible
 
     check()
