@@ -26,16 +26,16 @@ _CLIENT_COLUMNS: Final = ", ".join(f"c.{name}" for name in _CLIENT_FIELDS)
 _TOKEN_COLUMNS: Final = ", ".join(f"t.{name}" for name in _TOKEN_FIELDS)
 
 # Column names come from our own structs above; values are always bound.
-FIND_CLIENT: Final = f"SELECT {_CLIENT_COLUMNS} FROM clients c WHERE c.client_id = ?"  # noqa: S608
+_SELECT_CLIENT: Final = f"SELECT {_CLIENT_COLUMNS} FROM clients c "  # noqa: S608
+_FIND_CLIENT: Final = _SELECT_CLIENT + "WHERE client_id = ?"
+_FIND_NAMED: Final = _SELECT_CLIENT + "WHERE name_skeleton = ? LIMIT 1"
+_LIST_CLIENTS: Final = _SELECT_CLIENT + "ORDER BY registered_at_ms, client_id"
+_FIND_TOKEN: Final = f"SELECT {_TOKEN_COLUMNS} FROM access_tokens t WHERE token_hash = ?"  # noqa: S608
 FIND_PRINCIPAL: Final = (
     f"SELECT {_TOKEN_COLUMNS}, {_CLIENT_COLUMNS} FROM access_tokens t "  # noqa: S608
-    "JOIN clients c USING (client_id) WHERE t.token_hash = ?"
+    "JOIN clients c USING (client_id) WHERE token_hash = ?"
 )
-_FIND_NAMED: Final = f"SELECT {_CLIENT_COLUMNS} FROM clients c WHERE c.name_skeleton = ? LIMIT 1000"  # noqa: S608
-_LIST_CLIENTS: Final = (
-    f"SELECT {_CLIENT_COLUMNS} FROM clients c ORDER BY registered_at_ms, client_id"  # noqa: S608
-)
-_FIND_TOKEN: Final = f"SELECT {_TOKEN_COLUMNS} FROM access_tokens t WHERE t.token_hash = ?"  # noqa: S608
+"""One access token by its hash, with its client: for `read_principal`."""
 _COUNT_LIVE: Final = """SELECT count(*) FROM access_tokens
     WHERE client_id = ? AND expires_at_ms > ? AND revoked_at_ms IS NULL"""
 _INSERT_TOKEN: Final = (
@@ -111,12 +111,13 @@ class SqliteTransaction:
         # Unbounded or unencodable text cannot be a key, and SQLite would raise on a surrogate.
         if len(client_id) > IDENTIFIER_CHARACTERS_MAX or not client_id.isprintable():
             return None
-        row = self._row(FIND_CLIENT, client_id)
+        row = self._row(_FIND_CLIENT, client_id)
         return None if row is None else read_client(row)
 
-    def find_clients_named_like(self, skeleton: str) -> list[Client]:
-        """See `Reader.find_clients_named_like`."""
-        return [read_client(row) for row in self._connection.execute(_FIND_NAMED, (skeleton,))]
+    def find_client_named_like(self, skeleton: str) -> Client | None:
+        """See `Reader.find_client_named_like`."""
+        row = self._row(_FIND_NAMED, skeleton)
+        return None if row is None else read_client(row)
 
     def list_clients(self) -> list[Client]:
         """See `Reader.list_clients`."""

@@ -142,12 +142,12 @@ def check(reader: Reader, draft: Draft) -> None:
         raise OAuthError("invalid_client_metadata", "this client id is taken")
     if reader.count_clients() >= CLIENTS_MAX:
         raise OAuthError("temporarily_unavailable", cause=f"{CLIENTS_MAX} clients are registered")
-    for other in reader.find_clients_named_like(skeleton(draft.client.client_name)):
-        if not _is_same_software(other, draft.client):
-            raise OAuthError(
-                "invalid_client_metadata",
-                "`client_name` is taken by other software; choose another",
-            )
+    # INVARIANT: all who share a skeleton are one software, so asking one of them is enough.
+    namesake = reader.find_client_named_like(skeleton(draft.client.client_name))
+    if namesake is not None and not _is_same_software(namesake, draft.client):
+        raise OAuthError(
+            "invalid_client_metadata", "`client_name` is taken by other software; choose another"
+        )
 
 
 def register(tx: Transaction, draft: Draft, now_ms: int) -> None:

@@ -30,8 +30,8 @@ class Reader(Protocol):
         """The client, active or suspended."""
         ...
 
-    def find_clients_named_like(self, skeleton: str) -> Sequence[Client]:
-        """Clients whose `client_metadata.skeleton(client_name)` is `skeleton`."""
+    def find_client_named_like(self, skeleton: str) -> Client | None:
+        """One client whose `client_metadata.skeleton(client_name)` is `skeleton`."""
         ...
 
     def list_clients(self) -> Sequence[Client]:

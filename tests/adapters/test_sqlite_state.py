@@ -173,6 +173,25 @@ def test_a_single_use_id_is_spent_exactly_once_by_racing_processes(state, tmp_pa
         other.close()
 
 
+def test_what_a_rule_has_read_is_still_true_when_it_writes(state, tmp_path):
+    state.transact_now(lambda tx: tx.insert_client(client(tier="0")))
+
+    def promote(tx):
+        now = tx.find_client("agent_1")
+        tx.replace_client(msgspec.structs.replace(now, tier=str(int(now.tier) + 1)))
+
+    def promote_often(other):
+        for _ in range(25):
+            other.transact_now(promote)
+
+    others = [open_state(tmp_path / "state", NOW_MS) for _ in range(4)]
+    with ThreadPoolExecutor(4) as pool:
+        list(pool.map(promote_often, others))
+    assert state.read(lambda reader: reader.find_client("agent_1")).tier == "100"
+    for other in others:
+        other.close()
+
+
 async def test_used_ids_are_bounded_and_forgotten_only_after_they_expired(state, monkeypatch):
     monkeypatch.setattr(sqlite_rows, "USED_IDS_MAX", 3)
 
@@ -181,7 +200,7 @@ async def test_used_ids_are_bounded_and_forgotten_only_after_they_expired(state,
 
     assert await spend("long", NOW_MS + 10**9, NOW_MS)
     for n in range(20):  # short-lived ones come and go past the long-lived one
-        assert await spend(f"short{n}", NOW_MS + n, NOW_MS + 2 * n)
+        assert await spend(f"short{n}", NOW_MS + 2 * n + 3, NOW_MS + 2 * n)
     assert not await spend("long", NOW_MS + 10**9, NOW_MS + 50)
     assert await spend("x", NOW_MS + 10**6, NOW_MS + 50)
     assert await spend("y", NOW_MS + 10**6, NOW_MS + 50)
