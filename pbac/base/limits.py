@@ -46,6 +46,9 @@ RENDERED_LINE_COLUMNS_MAX: Final = 160
 DEFINITIONS_MAX: Final = 5_000
 TESTS_MAX: Final = 10_000
 
+# Answers of the index that are kept, by (server, tool): callers choose tool names.
+INDEX_KEYS_MAX: Final = 10_000
+
 # --- MCP -----------------------------------------------------------------------------------
 BATCH_MESSAGES_MAX: Final = 32
 METHOD_CHARACTERS_MAX: Final = 128
@@ -123,3 +126,5 @@ AUDIT_TAIL_RECORDS_MAX: Final = 100_000
 # --- Duties --------------------------------------------------------------------------------
 QUOTA_BUCKETS_MAX: Final = 100_000
 QUOTA_CALLS_MAX: Final = 100_000
+REDACTION_CHARACTERS_MAX: Final = 1_000_000
+REDACTION_PATTERNS_CACHED_MAX: Final = 256

@@ -177,9 +177,9 @@ async def _list_tools(
         client=caller.client,
         name=gateway.settings.environment,
     )
-    tools = gateway.registry.current.tools
-    shown = shown_tools(gateway.policies.current, caller.principal, tools, env)
-    listed: dict[str, Any] = {"tools": [tool.public_definition for tool in shown]}
+    offer = gateway.offer.current
+    shown = shown_tools(gateway.policies.current, caller.principal, offer.tools, env)
+    listed: dict[str, Any] = {"tools": [offer.registry.listed(tool) for tool in shown]}
     if caller.wire.modern:
         listed = modern.cacheable(listed, gateway.settings.server)
     return json_answer(result(request.id, listed))
@@ -189,9 +189,10 @@ async def _call_tool(
     gateway: Gateway, caller: Caller, request: Request, http: HttpRequest
 ) -> Answer:
     call = read_tool_call(request)
-    tool = gateway.registry.current.find(call.name)
-    if caller.wire.modern and tool is not None:
-        check_headers(tool.parameter_headers, call.arguments, http.headers, request.id)
+    offer = gateway.offer.current
+    if caller.wire.modern and (tool := offer.find(call.name)):
+        mirrored = offer.parameter_headers(tool)
+        check_headers(mirrored, call.arguments, http.headers, request.id)
     return await call_tool(gateway, caller, call)
 
 

@@ -6,10 +6,10 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 
 from pbac.base.clock import Clock
-from pbac.catalog.tools import Registry
 from pbac.duties.quota import Quotas
 from pbac.gateway.enforce import Denials
 from pbac.gateway.facts import Sessions
+from pbac.gateway.offer import Offer
 from pbac.gateway.ports import AuditLog, Counters, Published
 from pbac.gateway.upstream import Upstream
 from pbac.mcp.legacy_session import LegacySessions
@@ -39,7 +39,7 @@ class Gateway:
 
     settings: Settings
     policies: Published[PolicySet]
-    registry: Published[Registry]
+    offer: Published[Offer]
     upstreams: Mapping[str, Upstream]
     find_principal: Callable[[bytes], PrincipalRecord | None]
     audit: AuditLog

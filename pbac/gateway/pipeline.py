@@ -10,7 +10,7 @@ turns a decision into a refusal. Three invariants hold, whatever is cancelled or
 
 INVARIANT: nothing is forwarded before `audit.append` has returned, so an upstream never saw a
 call that the record does not know.
-INVARIANT: one policy set and one registry per call, taken at its start; the record names them.
+INVARIANT: one policy set and one offer per call, taken at its start; the record names them.
 INVARIANT: what is forwarded is built from the tree that was decided, never from received bytes.
 
 A quota is consumed by `rule`, last of all: a refused call consumes nothing.
@@ -35,7 +35,7 @@ from pbac.gateway.filters import is_shown
 from pbac.gateway.gateway import Gateway
 from pbac.gateway.ports import Notify
 from pbac.gateway.principal import Principal
-from pbac.gateway.upstream import UpstreamError
+from pbac.gateway.upstream import UpstreamError, UpstreamFailure
 from pbac.mcp.legacy_session import plain
 from pbac.mcp.messages import ToolCall
 from pbac.mcp.modern import complete
@@ -97,7 +97,7 @@ async def call_tool(gateway: Gateway, caller: Caller, call: ToolCall) -> Answer:
 def rule(gateway: Gateway, policy_set: PolicySet, caller: Caller, call: ToolCall) -> Ruling:
     """Everything that is decided about a call before it is recorded."""
     principal, now_ms = caller.principal, gateway.clock.now_ms()
-    tool = gateway.registry.current.find(call.name)
+    tool = gateway.offer.current.find(call.name)
     request = decision_request(
         principal,
         tool_call(tool) if tool else {"method": "tools/call", "tool": call.name},
@@ -112,7 +112,7 @@ def rule(gateway: Gateway, policy_set: PolicySet, caller: Caller, call: ToolCall
         return replace(ruling, refusal=unknown_tool(call.name))
     plan = join(ruling.decision.duties)
     refusal = (
-        _refuse_by_scope(principal, tool, ruling.decision)
+        _refuse_by_scope(principal, tool, ruling)
         or _refuse_by_policy(policy_set, principal, tool, ruling)
         or _refuse_by_arguments(tool, call)
         or _refuse_by_duties(gateway, plan, request, now_ms)
@@ -123,12 +123,12 @@ def rule(gateway: Gateway, policy_set: PolicySet, caller: Caller, call: ToolCall
     return replace(ruling, plan=plan)
 
 
-def _refuse_by_scope(principal: Principal, tool: Tool, decision: Decision) -> Refusal | None:
+def _refuse_by_scope(principal: Principal, tool: Tool, ruling: Ruling) -> Refusal | None:
     if tool.scope in principal.scopes:
         return None
     # Consenting would not help where policy denies anyway: then the tool does not exist for it.
-    if not decision.permitted:
-        return unknown_tool(tool.public_name)
+    if not ruling.decision.permitted:
+        return unknown_tool(ruling.call.name)
     return Refusal(
         code="insufficient_scope",
         message=f"this call needs the scope `{tool.scope}`",
@@ -147,7 +147,7 @@ def _refuse_by_policy(
 
 
 def _refuse_by_arguments(tool: Tool, call: ToolCall) -> Refusal | None:
-    complaint = tool.find_argument_problem(call.arguments)
+    complaint = tool.arguments.complaint(call.arguments)
     if complaint is None:
         return None
     return Refusal(code="invalid_params", message=complaint, help="see the tool's `inputSchema`")
@@ -261,8 +261,9 @@ async def _ask(gateway: Gateway, caller: Caller, ruling: Ruling) -> _Told:
             # What a duty would take out of the result must not leave by a side door before it.
             on_notification=None if plan.changes_result else caller.notify,
         )
-    except UpstreamError as failure:
-        return _Told(_failed(caller, failure), failure.code, failure.message)
+    except UpstreamError as failed:
+        ran = {True: "it ran", False: "it did not run", None: "it may have run"}[failed.executed]
+        return _Told(_failed(caller, failed), failed.code, f"{failed.message}; {ran}")
     kept = after(plan, answered)
     shaped = complete(kept, gateway.settings.server) if caller.wire.modern else plain(kept)
     outcome = "tool_error" if answered.get("isError") is True else "completed"
@@ -274,12 +275,11 @@ def _meta(call: ToolCall) -> dict[str, Any]:
     return dict(call.meta.trace) if token is None else {**call.meta.trace, "progressToken": token}
 
 
-def _failed(caller: Caller, failure: UpstreamError) -> Answer:
+def _failed(caller: Caller, failed: UpstreamError) -> Answer:
     """An upstream's own JSON-RPC error is passed on; a broken upstream is ours to name."""
-    if failure.rpc is not None:
-        message = relayed_error(
-            caller.request_id, failure.rpc.number, failure.rpc.message, failure.rpc.data
+    if failed.failure is UpstreamFailure.RPC:
+        return json_answer(
+            relayed_error(caller.request_id, failed.number, failed.message, failed.data)
         )
-        return json_answer(message, 200)
-    status = http_status(failure.code, modern=caller.wire.modern)
-    return json_answer(error(caller.request_id, failure.code, failure.message), status)
+    status = http_status(failed.code, modern=caller.wire.modern)
+    return json_answer(error(caller.request_id, failed.code, failed.message), status)

@@ -51,7 +51,10 @@ class Decision(msgspec.Struct, frozen=True, kw_only=True):
         unknown: paths to blame, when a forbid or requirement applied because it could not be
             ruled out (Law 2).
         reason: text the *agent* may see; `internal` is for operator and record only.
+        help: what would help, for the agent; "" when nothing is known.
+        shadow: names of `@shadow` rules that would have applied; nothing follows from them.
         policy_version: digest of the policy set that decided.
+        shadow: qualified names of the `@shadow` rules that would have applied; not enforced.
     """
 
     effect: Effect
@@ -63,6 +66,7 @@ class Decision(msgspec.Struct, frozen=True, kw_only=True):
     reason: str = ""
     internal: str = ""
     help: str = ""
+    shadow: tuple[str, ...] = ()
 
     @property
     def permitted(self) -> bool:

@@ -25,7 +25,7 @@ def routes(
         state = {
             "status": "ready" if ready else "audit_unavailable",
             "policy_version": gateway.policies.current.version,
-            "tools": len(gateway.registry.current.tools),
+            "tools": len(gateway.offer.current.registry.tools),
         }
         return _json(state, 200 if ready else 503)
 

@@ -23,6 +23,7 @@ from pbac.mcp.event_stream import KEEP_ALIVE, encode_message
 from pbac.mcp.headers import PROTOCOL_VERSION
 from pbac.mcp.versions import MODERN_VERSIONS
 from pbac.mcp.wire_errors import error
+from pbac.oauth.storage import StorageError
 from pbac.web.middleware import problem
 from pbac.web.peer import Network, client_address
 
@@ -47,6 +48,9 @@ def routes(gateway: Gateway, trusted_proxies: tuple[Network, ...]) -> list[web.R
             principal = _principal(gateway, request)
         except AuthenticationError as refusal:
             return _unauthenticated(gateway, refusal)
+        except StorageError:
+            gateway.counters.refused("authn_unavailable")
+            return problem(503, "authn_unavailable", "access tokens cannot be checked now")
         if (refused := _media_types(request)) is not None:
             return refused
         body = await _read_body(request)

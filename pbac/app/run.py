@@ -1,0 +1,301 @@
+"""A gateway's life: open what has to be sound, serve, watch, and stop in the right order.
+
+Opened in the order in which they are needed, closed in reverse: policies (a broken set does not
+start), the record, the state, upstreams, the listener. The record is closed last but one, so that
+every outcome of a call that was still running is in it.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+import signal
+import ssl
+import sys
+from collections.abc import AsyncIterator, Callable, Coroutine
+from contextlib import AsyncExitStack, asynccontextmanager
+from typing import Any, Final
+
+import aiohttp
+from aiohttp import web
+from watchfiles import awatch
+
+from pbac import __version__
+from pbac.adapters.policy_directory import load_policies, watch_policies
+from pbac.adapters.sqlite_state import open_state
+from pbac.app.assemble import Parts, assemble, open_audit
+from pbac.app.config import Config
+from pbac.app.discovery import keep_discovering
+from pbac.audit.record import GatewayRecord, PolicyRecord
+from pbac.audit.storage import AuditUnavailable
+from pbac.base.clock import SystemClock
+from pbac.base.limits import (
+    HEADER_LINE_BYTES_MAX,
+    REQUEST_BODY_BYTES_MAX,
+    SHUTDOWN_SECONDS_MAX,
+    UPSTREAM_CONNECTIONS_MAX,
+)
+from pbac.pdp.administration import Publication
+from pbac.web import health_routes, mcp_routes, middleware, oauth_routes
+from pbac.web.peer import networks
+from pbac.web.tls import TlsError, load_certificate, server_context
+
+REFUSALS_SECONDS: Final = 10.0
+"""How often refusals are summed up into one row of the record."""
+
+FIRST_TOOLS_SECONDS_MAX: Final = 5.0
+"""How long the start waits for backends to list their tools before serving without them."""
+
+_log = logging.getLogger("pbac")
+
+
+def run(config: Config) -> None:
+    """Serve until SIGTERM or SIGINT. Raises `PbacError` when the gateway must not start."""
+    logging.basicConfig(level=logging.INFO, format="%(asctime)s %(levelname)s %(name)s %(message)s")
+    if sys.platform == "win32":
+        asyncio.run(_until_stopped(config))
+    else:
+        import uvloop  # noqa: PLC0415 (not on Windows)
+
+        uvloop.run(_until_stopped(config))
+
+
+async def _until_stopped(config: Config) -> None:
+    stop = asyncio.Event()
+    loop = asyncio.get_running_loop()
+    for number in (signal.SIGTERM, signal.SIGINT):
+        loop.add_signal_handler(number, stop.set)
+    async with serving(config) as parts:
+        host, port = config.listen_address
+        _log.info("listening on %s port %s as %s/mcp", host, port, parts.config.public_url)
+        await stop.wait()
+        _log.info("stopping")
+
+
+@asynccontextmanager
+async def serving(config: Config) -> AsyncIterator[Parts]:
+    """A gateway that answers requests, from the first one to the last."""
+    async with AsyncExitStack() as stack:
+        publication = load_policies(config.policy_directory)
+        policy_set = publication.require()
+        audit, audit_keys = open_audit(config)
+        stack.push_async_callback(audit.close)
+        state = open_state(config.state_directory, SystemClock().now_ms())
+        stack.callback(state.close)
+        http = await stack.enter_async_context(_client_session())
+        parts = assemble(
+            config,
+            policy_set=policy_set,
+            state=state,
+            audit=audit,
+            audit_keys=audit_keys,
+            http=http,
+        )
+        await audit.append(_started(parts))
+        stack.push_async_callback(_record_stop, parts)
+        for upstream in parts.upstreams.values():
+            stack.push_async_callback(upstream.close)
+        tasks = _Tasks()
+        stack.push_async_callback(tasks.cancel)
+        await _discover(parts, tasks)
+        tasks.start(_keep_policies(parts, publication))
+        tasks.start(_keep_refusals(parts))
+        await stack.enter_async_context(_listening(parts, tasks))
+        yield parts
+
+
+class _Tasks:
+    """Background work of one gateway: kept, watched, cancelled together."""
+
+    def __init__(self) -> None:
+        self._running: set[asyncio.Task[None]] = set()
+
+    def start(self, work: Coroutine[Any, Any, None]) -> None:
+        """Run `work` until `cancel`; a task that ends by an error is logged with its stack."""
+        task = asyncio.create_task(work)
+        self._running.add(task)
+        task.add_done_callback(self._ended)
+
+    async def cancel(self) -> None:
+        """Cancel everything and wait for it."""
+        for task in self._running:
+            task.cancel()
+        await asyncio.gather(*self._running, return_exceptions=True)
+
+    def _ended(self, task: asyncio.Task[None]) -> None:
+        if not task.cancelled() and (error := task.exception()) is not None:
+            _log.error("background work ended", exc_info=error)
+
+
+# --- what runs beside the requests ------------------------------------------------------------
+
+
+async def _discover(parts: Parts, tasks: _Tasks) -> None:
+    """Start asking every backend for its tools; wait a little, so that clients see them."""
+    events = []
+    for backend in parts.backends:
+        found = asyncio.Event()
+        upstream = parts.upstreams[backend.name]
+        tasks.start(keep_discovering(backend, upstream, parts.gateway.offer, found))
+        events.append(found.wait())
+    if events:
+        await asyncio.wait(map(asyncio.ensure_future, events), timeout=FIRST_TOOLS_SECONDS_MAX)
+
+
+async def _keep_policies(parts: Parts, first: Publication) -> None:
+    """Publish every sound change of the policy folder; a broken one leaves the old set serving."""
+    published = parts.gateway.policies
+    parts.metrics.published(published.current.rule_count)
+    folder = parts.config.policy_directory
+    async for publication in watch_policies(folder, first):
+        record = _policy_record(publication, published.current.version)
+        try:
+            await parts.audit.append(record)
+        except AuditUnavailable:
+            _log.error("the policy change was not recorded, so it was not published")
+            continue
+        if publication.policy_set is None:
+            _log.error(
+                "the policy change was refused; the old set serves on\n%s", publication.text()
+            )
+            continue
+        published.current = publication.policy_set
+        parts.metrics.published(publication.policy_set.rule_count)
+        _log.info("policy set %s is in force", published.current.version)
+
+
+def _policy_record(publication: Publication, previous: str) -> PolicyRecord:
+    if publication.policy_set is None:
+        return PolicyRecord(
+            event="refused", previous_version=previous, problems=publication.problems()
+        )
+    return PolicyRecord(
+        event="published",
+        policy_version=publication.policy_set.version,
+        previous_version=previous,
+        rules=publication.policy_set.rule_count,
+    )
+
+
+async def _keep_refusals(parts: Parts) -> None:
+    """One row for all refusals of a window."""
+    while True:
+        await asyncio.sleep(REFUSALS_SECONDS)
+        _record_refusals(parts)
+
+
+def _record_refusals(parts: Parts) -> None:
+    record = parts.window.drain(parts.gateway.clock.now_ms())
+    if record is not None:
+        try:
+            parts.audit.enqueue(record)
+        except AuditUnavailable:
+            _log.error("refusals could not be recorded: %s", record.counts)
+
+
+def _started(parts: Parts) -> GatewayRecord:
+    detail = {
+        "version": __version__,
+        "policy_version": parts.gateway.policies.current.version,
+        "backends": [backend.name for backend in parts.backends],
+    }
+    return GatewayRecord(event="started", detail=detail)
+
+
+async def _record_stop(parts: Parts) -> None:
+    _record_refusals(parts)
+    try:
+        parts.audit.enqueue(GatewayRecord(event="stopped"))
+    except AuditUnavailable:
+        _log.error("the stop could not be recorded")
+
+
+async def _keep_certificate(config: Config, context: ssl.SSLContext) -> None:
+    """Load certificate and key again whenever one of the files changes."""
+    assert config.tls is not None
+    certificate, key = config.path(config.tls.certificate), config.path(config.tls.key)
+    async for _ in awatch(certificate.parent, key.parent, debounce=50, step=10):
+        try:
+            load_certificate(context, certificate, key)
+        except TlsError as error:
+            _log.error("%s; the certificate loaded before serves on", error.message)
+
+
+# --- the listener -----------------------------------------------------------------------------
+
+
+@asynccontextmanager
+async def _client_session() -> AsyncIterator[aiohttp.ClientSession]:
+    """One pooled client for all HTTP upstreams: no cookies, no proxies from the environment."""
+    connector = aiohttp.TCPConnector(limit=UPSTREAM_CONNECTIONS_MAX, ttl_dns_cache=60)
+    async with aiohttp.ClientSession(
+        connector=connector,
+        cookie_jar=aiohttp.DummyCookieJar(),
+        auto_decompress=False,
+        trust_env=False,
+    ) as session:
+        yield session
+
+
+@asynccontextmanager
+async def _listening(parts: Parts, tasks: _Tasks) -> AsyncIterator[None]:
+    """Accept connections; at the end finish what is being answered, then close."""
+    config = parts.config
+    host, port = config.listen_address
+    runner = web.AppRunner(
+        application(parts),
+        access_log=None,
+        handler_cancellation=True,
+        keepalive_timeout=75,
+        max_line_size=HEADER_LINE_BYTES_MAX,
+        max_field_size=HEADER_LINE_BYTES_MAX,
+        shutdown_timeout=SHUTDOWN_SECONDS_MAX,
+    )
+    await runner.setup()
+    try:
+        context = None
+        if config.tls is not None:
+            context = server_context(
+                config.path(config.tls.certificate), config.path(config.tls.key)
+            )
+            tasks.start(_keep_certificate(config, context))
+        await web.TCPSite(runner, host, port, ssl_context=context).start()
+        yield
+    finally:
+        await runner.cleanup()
+
+
+def application(parts: Parts) -> web.Application:
+    """Every route behind every middleware, outermost first."""
+    config, gateway = parts.config, parts.gateway
+    proxies = networks(config.trusted_proxies)
+    routes = [
+        *mcp_routes.routes(gateway, proxies),
+        *oauth_routes.routes(parts.issuance, proxies),
+        *health_routes.routes(gateway, parts.metrics, _audit_is_well(parts)),
+    ]
+    listen = config.listen_address
+    app = web.Application(
+        client_max_size=REQUEST_BODY_BYTES_MAX,
+        middlewares=[
+            middleware.faults(gateway.counters.refused),
+            middleware.edge(route.path for route in routes),
+            middleware.host(middleware.own_hosts(config.public_url, listen)),
+            middleware.origin(
+                middleware.own_origins(config.public_url, listen, config.allowed_origins)
+            ),
+        ],
+    )
+    app.add_routes(routes)
+    return app
+
+
+def _audit_is_well(parts: Parts) -> Callable[[], bool]:
+    def is_well() -> bool:
+        try:
+            parts.audit.check()
+        except AuditUnavailable:
+            return False
+        return True
+
+    return is_well

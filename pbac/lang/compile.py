@@ -1,0 +1,231 @@
+"""The compiler: policy files and data documents in, a `Program` or diagnostics out.
+
+    sources ──parse──▶ trees ──resolve──▶ packages ──check──▶ sound packages
+            ──generate──▶ functions ──digest──▶ Program
+
+`STAGES` is the list, in order; each is timed. A stage adds to what is known or to what is wrong.
+Trees are needed to resolve anything, so a syntax error ends the run after `parse`; names and kinds
+are complained about together; nothing is generated from a set that has an error.
+
+What is compiled is shared by content (Law 7): a file's tree is kept under its text, a package's
+functions under the digest of everything they are made from. So a change recompiles its package.
+
+This is the one door of `lang`: no other package calls the stages.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import time
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, field, replace
+from datetime import UTC, datetime
+from typing import Any, Final
+
+import tzdata
+
+from pbac import __version__
+from pbac.base import json
+from pbac.base.diagnostics import Diagnostic, PolicyError, has_errors, in_order
+from pbac.base.source import Source
+from pbac.lang import nodes
+from pbac.lang.check import check
+from pbac.lang.generate import Compiled, generate
+from pbac.lang.parse import parse
+from pbac.lang.program import CompiledPackage, CompiledRule, Data, Program
+from pbac.lang.resolve import Resolved, ResolvedPackage, resolve
+from pbac.lang.schema import BUILT_IN, Schema
+from pbac.lang.targets import texts
+from pbac.model.decision import Duty
+
+Trees = Mapping[Source, nodes.Package]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Compilation:
+    """What came of one run.
+
+    Attributes:
+        program: None when there is an error among the diagnostics.
+        version: of the policy set these sources and data make, whether or not it is sound.
+        trees: of every source that parsed; the next run starts from them.
+        timings: stage → seconds, in the order of `STAGES`, for the stages that ran.
+    """
+
+    program: Program | None
+    version: str
+    diagnostics: tuple[Diagnostic, ...]
+    sources: tuple[Source, ...]
+    trees: Trees
+    timings: Mapping[str, float]
+
+
+@dataclass(slots=True, kw_only=True)
+class _Work:
+    """One run in progress: inputs above, what the stages add below."""
+
+    sources: tuple[Source, ...]
+    data: Data
+    schema: Schema
+    previous: Compilation | None
+    trees: dict[Source, nodes.Package] = field(default_factory=dict)
+    resolved: Resolved | None = None
+    packages: tuple[CompiledPackage, ...] = ()
+    version: str = ""
+    program: Program | None = None
+    diagnostics: list[Diagnostic] = field(default_factory=list)
+
+    def known(self) -> Resolved:
+        """The resolved set, once `resolve` has run."""
+        assert self.resolved is not None
+        return self.resolved
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Stage:
+    """One step of the compiler; `after_errors`: it runs on a set already known to be wrong."""
+
+    name: str
+    run: Callable[[_Work], None]
+    after_errors: bool
+
+
+def compile_program(
+    sources: Sequence[Source],
+    data: Data,
+    *,
+    schema: Schema = BUILT_IN,
+    previous: Compilation | None = None,
+) -> Compilation:
+    """Compile a whole policy set; never raises for anything written in it.
+
+    Args:
+        sources: in any order; names must be unique.
+        data: the operator's documents by name.
+        previous: an earlier run to share trees and functions with; never changes the outcome.
+    """
+    ordered = tuple(sorted(sources, key=lambda source: source.name))
+    work = _Work(sources=ordered, data=data, schema=schema, previous=previous)
+    timings = {}
+    for stage in STAGES:
+        if has_errors(work.diagnostics) and not stage.after_errors:
+            continue
+        started = time.perf_counter()
+        stage.run(work)
+        timings[stage.name] = time.perf_counter() - started
+    return Compilation(
+        program=work.program,
+        version=program_version(ordered, data),
+        diagnostics=in_order(work.diagnostics),
+        sources=ordered,
+        trees=work.trees,
+        timings=timings,
+    )
+
+
+def program_version(sources: Sequence[Source], data: Data) -> str:
+    """Law 7: the digest of sources, data, time zones and engine; file order does not matter."""
+    return json.digest(
+        {
+            "engine": __version__,
+            "tzdata": tzdata.IANA_VERSION,
+            "sources": sorted([source.name, _digest(source.text)] for source in sources),
+            "data": json.digest(data),
+        }
+    )
+
+
+# --- the stages ------------------------------------------------------------------------------
+
+
+def _parse(work: _Work) -> None:
+    kept = work.previous.trees if work.previous else {}
+    for source in work.sources:
+        try:
+            work.trees[source] = kept[source] if source in kept else parse(source)
+        except PolicyError as error:
+            work.diagnostics += error.diagnostics
+
+
+def _resolve(work: _Work) -> None:
+    work.resolved = resolve(tuple(work.trees.values()))
+    work.diagnostics += work.resolved.diagnostics
+
+
+def _check(work: _Work) -> None:
+    work.diagnostics += check(work.known(), work.schema)
+
+
+def _generate(work: _Work) -> None:
+    program = work.previous.program if work.previous else None
+    kept = {package.digest: package for package in program.packages} if program else {}
+    written = {source.name: source.text for source in work.sources}
+    packages = []
+    for package in work.known().packages:
+        digest = _package_digest(package, work.known().tiers, written)
+        try:
+            packages.append(
+                kept.get(digest) or _package(package, digest, work.known().tiers, written)
+            )
+        except PolicyError as error:
+            work.diagnostics += error.diagnostics
+    work.packages = tuple(packages)
+
+
+def _assemble(work: _Work) -> None:
+    work.program = Program(
+        version=program_version(work.sources, work.data),
+        tiers=work.known().tiers,
+        packages=work.packages,
+        data=work.data,
+    )
+
+
+STAGES: Final = (
+    Stage(name="parse", run=_parse, after_errors=True),
+    # A set that lacks a file would be blamed for every name the file declares.
+    Stage(name="resolve", run=_resolve, after_errors=False),
+    # Kinds are known of all that could be resolved: one run tells both kinds of mistake.
+    Stage(name="check", run=_check, after_errors=True),
+    Stage(name="generate", run=_generate, after_errors=False),
+    # Last, because patterns are compiled by `generate` and may still be refused there.
+    Stage(name="digest", run=_assemble, after_errors=False),
+)
+
+
+# --- packages --------------------------------------------------------------------------------
+
+
+def _package_digest(
+    package: ResolvedPackage, tiers: Sequence[str], written: Mapping[str, str]
+) -> str:
+    """Of everything that a package's functions and tests are made from."""
+    files = sorted(file.span.source for file in package.files)
+    return json.digest(
+        {
+            "engine": __version__,
+            "tzdata": tzdata.IANA_VERSION,
+            "tiers": list(tiers),
+            "files": [[name, _digest(written[name])] for name in files],
+        }
+    )
+
+
+def _digest(text: str) -> str:
+    return hashlib.sha256(text.encode()).hexdigest()
+
+
+def _package(
+    package: ResolvedPackage, digest: str, tiers: tuple[str, ...], written: Mapping[str, str]
+) -> CompiledPackage:
+    compiled = generate(_to_generate(package), package=package.name, tiers=tiers, texts=written)
+    functions = iter(compiled)
+    servers = texts(package.servers)
+    return CompiledPackage(
+        name=package.name,
+        sealed=package.sealed,
+        digest=digest,
+        rules=tuple(_rule(rule, package.name, servers, functions) for rule in package.rules),
+        tests=package.tests,
+        servers=servers,
+    )

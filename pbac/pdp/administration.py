@@ -1,0 +1,98 @@
+"""From sources to a policy set that may be published: compile, run its tests, all or nothing.
+
+Whatever is wrong, the answer is a value that says so; publishing is one assignment somewhere above
+and happens only for an answer without problems.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+from pbac.base.diagnostics import Diagnostic, PolicyError, Severity, has_errors
+from pbac.base.render import render, render_line
+from pbac.base.source import Source
+from pbac.lang.compile import Compilation, compile_program
+from pbac.pdp.cases import CaseResult, run_tests
+from pbac.pdp.policy_set import PolicySet
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Publication:
+    """What became of a policy folder, or of any other set of sources.
+
+    Attributes:
+        policy_set: None when it must not be published.
+        diagnostics: warnings too.
+        failures: tests of the set that did not come out as they say.
+        sources: for rendering.
+        compilation: makes the next one cheap; None when the sources could not even be read.
+    """
+
+    policy_set: PolicySet | None
+    diagnostics: tuple[Diagnostic, ...] = ()
+    failures: tuple[CaseResult, ...] = ()
+    sources: tuple[Source, ...] = ()
+    compilation: Compilation | None = None
+
+    def require(self) -> PolicySet:
+        """The policy set. Raises `PolicyError` with everything that is wrong."""
+        if self.policy_set is None:
+            raise PolicyError(self._errors())
+        return self.policy_set
+
+    def problems(self) -> tuple[str, ...]:
+        """One line for everything that kept the set from being published, for the record."""
+        return tuple(render_line(each) for each in self._errors())
+
+    def text(self) -> str:
+        """The same for people, with the places drawn."""
+        return render(self._errors(), {source.name: source.text for source in self.sources})
+
+    def _errors(self) -> list[Diagnostic]:
+        errors = [each for each in self.diagnostics if each.severity is Severity.ERROR]
+        return errors + [_as_diagnostic(failure) for failure in self.failures]
+
+
+def prepare(
+    sources: Sequence[Source],
+    data: Mapping[str, Any] | None = None,
+    *,
+    previous: Publication | None = None,
+) -> Publication:
+    """Compile the sources and run the tests they hold."""
+    compilation = compile_program(
+        sources, data, previous=previous.compilation if previous else None
+    )
+    kept = tuple(sources)
+    if compilation.program is None or has_errors(compilation.diagnostics):
+        return Publication(
+            policy_set=None,
+            diagnostics=compilation.diagnostics,
+            sources=kept,
+            compilation=compilation,
+        )
+    policy_set = PolicySet(compilation.program)
+    failures = tuple(result for result in run_tests(policy_set) if not result.passed)
+    return Publication(
+        policy_set=None if failures else policy_set,
+        diagnostics=compilation.diagnostics,
+        failures=failures,
+        sources=kept,
+        compilation=compilation,
+    )
+
+
+def refused(diagnostics: Sequence[Diagnostic]) -> Publication:
+    """A publication that could not begin: the sources could not be read."""
+    return Publication(policy_set=None, diagnostics=tuple(diagnostics))
+
+
+def _as_diagnostic(failure: CaseResult) -> Diagnostic:
+    return Diagnostic(
+        code="test-failed",
+        message=f"test `{failure.test}`: expected {failure.expected}, got {failure.got}",
+        span=failure.span,
+        help=failure.why or None,
+    )

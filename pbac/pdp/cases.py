@@ -1,0 +1,199 @@
+"""Running the `test` blocks of policy files.
+
+A test sees the rules of its own package only, so that packages can be tested on their own; tiers
+and data are the set's. What a test does not say is filled in as plainly as possible: an agent named
+`agent`, no user, a pinned tool, the package's first server, and a clock that stands at `NOW_MS`
+until the test turns it.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator, Sequence
+from dataclasses import dataclass, field, replace
+from datetime import UTC, datetime
+from typing import Any, Final
+
+from pbac.base.source import Span
+from pbac.lang import nodes
+from pbac.lang.program import CompiledPackage, Program
+from pbac.model.decision import Decision
+from pbac.model.request import DecisionRequest
+from pbac.pdp.engine import decide, grant_scope, shown
+from pbac.pdp.index import ISSUE
+from pbac.pdp.policy_set import PolicySet
+
+NOW_MS: Final = 1_767_261_600_000
+"""2026-01-01T10:00:00Z, a Thursday: what time it is in a test that does not say."""
+
+_ROOTS: Final = ("user", "chain", "token", "args", "facts", "session", "env")
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class CaseResult:
+    """One expectation and what came of it.
+
+    Attributes:
+        test: the name of the `test` block; `span` underlines the expectation.
+        expected, got: in the words of the test.
+        why: one line more about a failure, or "".
+        request: what was decided, for `explain`; `decision` is None for `list`.
+    """
+
+    package: str
+    test: str
+    span: Span
+    passed: bool
+    expected: str
+    got: str
+    why: str = ""
+    request: DecisionRequest | None = None
+    decision: Decision | None = None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class _World:
+    """The givens so far."""
+
+    agent: dict[str, Any] = field(default_factory=lambda: {"id": "agent", "name": "agent"})
+    roots: dict[str, Any] = field(default_factory=dict)
+    data: dict[str, Any] = field(default_factory=dict)
+    tools: dict[str, dict[str, Any]] = field(default_factory=dict)
+    now_ms: int = NOW_MS
+
+
+def run_tests(policy_set: PolicySet) -> tuple[CaseResult, ...]:
+    """Every expectation of every package, in the order written."""
+    return tuple(
+        result
+        for package in policy_set.program.packages
+        for result in _run_package(policy_set.program, package)
+    )
+
+
+def _run_package(program: Program, package: CompiledPackage) -> Iterator[CaseResult]:
+    for test in package.tests:
+        world = _World(data=dict(program.data))
+        for step in test.steps:
+            match step:
+                case nodes.Given():
+                    world = _given(world, step)
+                case nodes.Expectation():
+                    yield _expect(program, package, test, step, world)
+
+
+def _given(world: _World, given: nodes.Given) -> _World:
+    match given.what, given.value:
+        case "agent", dict(value):
+            return replace(world, agent={"id": "agent", "name": "agent", **value})
+        case "now", int(now_ms):
+            return replace(world, now_ms=now_ms)
+        case "no user", _:
+            kept = {name: root for name, root in world.roots.items() if name != "user"}
+            return replace(world, roots=kept)
+        case "tool", dict(value):
+            return replace(world, tools={**world.tools, given.name: value})
+        case "data", dict(value):
+            return replace(world, data={**world.data, **value})
+        case what, value:
+            return replace(world, roots={**world.roots, what: value})
+
+
+def _expect(
+    program: Program,
+    package: CompiledPackage,
+    test: nodes.Test,
+    step: nodes.Expectation,
+    world: _World,
+) -> CaseResult:
+    alone = replace(program, packages=(package,), data=world.data)
+    policy_set = PolicySet(alone)
+    request = _request(package, step, world)
+    result = CaseResult(
+        package=package.name,
+        test=test.name,
+        span=step.span,
+        passed=False,
+        expected=_expected(step),
+        got="",
+        request=request,
+    )
+    match step.what:
+        case "list":
+            got = "shown" if shown(policy_set, request) else "hidden"
+            return replace(result, passed=got == step.outcome, got=got)
+        case "call":
+            return _judge(result, package, step, decide(policy_set, request))
+        case "issue":
+            calls = _calls_needing(package, step.subject, world)
+            return _judge(result, package, step, grant_scope(policy_set, request, calls))
+
+
+def _calls_needing(package: CompiledPackage, scope: str, world: _World) -> Iterable[dict[str, Any]]:
+    """The tools of the test that need a scope; without any, some tool that is not named."""
+    needing = [name for name, tool in world.tools.items() if tool.get("scope") == scope]
+    calls = [_call(package, name, world) for name in needing]
+    return calls or [{**_call(package, scope, world), "scope": scope}]
+
+
+def _request(package: CompiledPackage, step: nodes.Expectation, world: _World) -> DecisionRequest:
+    roots = {name: world.roots[name] for name in _ROOTS if name in world.roots}
+    arguments = {**roots.pop("args", {}), **(step.arguments or {})}
+    today = datetime.fromtimestamp(world.now_ms / 1000, UTC).date().isoformat()
+    env = {"now": world.now_ms, "today": today, **roots.pop("env", {})}
+    call = (
+        {"method": ISSUE, "scope": step.subject}
+        if step.what == "issue"
+        else _call(package, step.subject, world)
+    )
+    chain = {"depth": 0, "actors": [], **roots.pop("chain", {})}
+    return DecisionRequest(
+        agent=world.agent, call=call, args=arguments, env=env, chain=chain, **roots
+    )
+
+
+def _call(package: CompiledPackage, name: str, world: _World) -> dict[str, Any]:
+    call: dict[str, Any] = {"method": "tools/call", "tool": name, "pinned": True}
+    if package.servers:
+        call["server"] = package.servers[0]
+    return call | world.tools.get(name, {})
+
+
+# --- judging --------------------------------------------------------------------------------------
+
+
+def _judge(
+    result: CaseResult, package: CompiledPackage, step: nodes.Expectation, decision: Decision
+) -> CaseResult:
+    names = [_qualified(package, name) for name in step.by]
+    kinds = sorted({duty.kind for duty in decision.duties})
+    passed = (
+        decision.effect.value == step.outcome
+        and (not names or sorted(names) == sorted(decision.rules))
+        and (step.outcome == "deny" or not step.duties or sorted(step.duties) == kinds)
+        and set(step.unknown) <= set(decision.unknown)
+    )
+    got = _told(
+        decision.effect.value,
+        [name.removeprefix(f"{package.name}.") for name in decision.rules],
+        kinds,
+        decision.unknown,
+    )
+    why = decision.reason or decision.help
+    return replace(result, passed=passed, got=got, why=why, decision=decision)
+
+
+def _qualified(package: CompiledPackage, name: str) -> str:
+    return name if "." in name else f"{package.name}.{name}"
+
+
+def _expected(step: nodes.Expectation) -> str:
+    return _told(step.outcome, step.by, step.duties, step.unknown)
+
+
+def _told(outcome: str, by: Sequence[str], duties: Sequence[str], unknown: Sequence[str]) -> str:
+    """An outcome as a test writes it: `deny by exfiltration unknown session.labels`."""
+    parts = [outcome]
+    for word, names in (("by", by), ("with", duties), ("unknown", unknown)):
+        if names:
+            parts.append(f"{word} {', '.join(names)}")
+    return " ".join(parts)
