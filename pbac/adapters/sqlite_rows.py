@@ -30,7 +30,8 @@ _SELECT_CLIENT: Final = f"SELECT {_CLIENT_COLUMNS} FROM clients c "  # noqa: S60
 _FIND_CLIENT: Final = _SELECT_CLIENT + "WHERE client_id = ?"
 _FIND_NAMED: Final = _SELECT_CLIENT + "WHERE name_skeleton = ? LIMIT 1"
 _LIST_CLIENTS: Final = _SELECT_CLIENT + "ORDER BY registered_at_ms, client_id"
-_FIND_TOKEN: Final = f"SELECT {_TOKEN_COLUMNS} FROM access_tokens t WHERE token_hash = ?"  # noqa: S608
+_SELECT_TOKEN: Final = f"SELECT {_TOKEN_COLUMNS} FROM access_tokens t "  # noqa: S608
+_FIND_TOKEN: Final = _SELECT_TOKEN + "WHERE token_hash = ?"
 FIND_PRINCIPAL: Final = (
     f"SELECT {_TOKEN_COLUMNS}, {_CLIENT_COLUMNS} FROM access_tokens t "  # noqa: S608
     "JOIN clients c USING (client_id) WHERE token_hash = ?"
