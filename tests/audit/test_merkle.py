@@ -71,8 +71,8 @@ def wrong_proofs(proof):
         yield f"node {at} missing", proof[:at] + proof[at + 1 :]
         yield f"node {at} flipped", (*proof[:at], bytes([node[0] ^ 1]) + node[1:], *proof[at + 1 :])
         yield f"node {at} twice", proof[: at + 1] + proof[at:]
-        if at and proof[at] != proof[at - 1]:
-            swapped = (*proof[: at - 1], proof[at], proof[at - 1], *proof[at + 1 :])
+        if at and node != proof[at - 1]:
+            swapped = (*proof[: at - 1], node, proof[at - 1], *proof[at + 1 :])
             yield f"nodes {at - 1} and {at} swapped", swapped
 
 
