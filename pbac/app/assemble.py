@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hashlib
+import logging
 import os
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -168,10 +169,11 @@ def read_backend(config: BackendConfig) -> Backend:
 def connect(each: Backend, http: aiohttp.ClientSession) -> Upstream:
     """The adapter for a backend's transport; not connected yet."""
     match each.transport:
-        case HttpTransport():
-            return HttpUpstream(each, http, SERVER)
-        case StdioTransport():
-            return StdioUpstream(each, SERVER)
+        case HttpTransport() as transport:
+            return HttpUpstream(http, transport.url, SERVER, headers=transport.headers)
+        case StdioTransport() as transport:
+            log = logging.getLogger(f"pbac.stdio.{each.name}")
+            return StdioUpstream(transport, SERVER, on_stderr=log.info)
 
 
 def read_publisher(config: Config, publisher: PublisherConfig) -> Publisher:

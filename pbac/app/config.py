@@ -32,7 +32,7 @@ class _Section(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=
     """A table of the file; unknown keys are refused."""
 
 
-class PublisherConfig(_Section):
+class PublisherConfig(_Section, frozen=True, kw_only=True):
     """Who may sign software statements, and how far they are trusted.
 
     `key` is the path of a PEM public key or a JWK file. `tier_ceiling` caps every tier the
@@ -46,7 +46,7 @@ class PublisherConfig(_Section):
     scopes: tuple[str, ...] = ("**",)
 
 
-class BackendConfig(_Section):
+class BackendConfig(_Section, frozen=True, kw_only=True):
     """One MCP server behind the gateway: either `url` or `command`.
 
     `scopes` maps an OAuth scope to the tools that need it (patterns); a tool no pattern names
@@ -63,21 +63,21 @@ class BackendConfig(_Section):
     scopes: dict[str, tuple[str, ...]] = {}
 
 
-class TlsConfig(_Section):
+class TlsConfig(_Section, frozen=True, kw_only=True):
     """PEM files; both are watched and reloaded when they change."""
 
     certificate: str
     key: str
 
 
-class IntrospectorConfig(_Section):
+class IntrospectorConfig(_Section, frozen=True, kw_only=True):
     """A resource server that may call `/introspect`; `secret` must say `env:NAME`."""
 
     id: str
     secret: str
 
 
-class Config(_Section):
+class Config(_Section, frozen=True, kw_only=True):
     """The whole file. See `docs/reference/configuration.md`."""
 
     public_url: str = "http://127.0.0.1:8080"

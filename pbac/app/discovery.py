@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import logging
+from collections.abc import Sequence
 from typing import Final
 
 from pbac.catalog.backends import Backend
@@ -31,6 +32,7 @@ async def keep_discovering(
     failures = 0
     while True:
         try:
+            await upstream.start()
             definitions = await upstream.list_tools()
         except UpstreamError as error:
             wait = RETRY_SECONDS[min(failures, len(RETRY_SECONDS) - 1)]
@@ -43,7 +45,7 @@ async def keep_discovering(
         await asyncio.sleep(wait)
 
 
-def _publish(backend: Backend, definitions: list[object], offered: Published[Offer]) -> None:
+def _publish(backend: Backend, definitions: Sequence[object], offered: Published[Offer]) -> None:
     toolset = read_tools(backend, definitions, objection=annotation_problem)
     before = offered.current.registry.toolsets.get(backend.name)
     known = set(before.quarantined) if before else set()

@@ -30,7 +30,7 @@ from pbac.mcp.legacy_session import (
 from pbac.mcp.messages import read_initialize, read_list, read_tool_call
 from pbac.mcp.methods import require_method, require_notification
 from pbac.mcp.parameter_headers import check_headers
-from pbac.mcp.versions import Wire, choose_era
+from pbac.mcp.versions import MODERN_VERSIONS, Wire, choose_era
 from pbac.mcp.wire_errors import JsonRpcError, http_status, result
 
 CAPABILITIES: Final[dict[str, Any]] = {"tools": {}}
@@ -93,7 +93,7 @@ def _session(
 ) -> LegacySession | None:
     """The legacy session a request names. Modern requests have none, whatever they send."""
     version = headers.single(http.headers, headers.PROTOCOL_VERSION)
-    if version in modern.MODERN_VERSIONS:
+    if version in MODERN_VERSIONS:
         return None
     if headers.single(http.headers, headers.SESSION_ID) is None:
         return None

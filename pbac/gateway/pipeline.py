@@ -27,6 +27,7 @@ from pbac.audit.record import DecisionRecord, OutcomeRecord, decision_record
 from pbac.audit.record import decision_id as new_decision_id
 from pbac.audit.storage import AuditUnavailable
 from pbac.catalog.tools import Tool
+from pbac.duties.redact import RedactionError
 from pbac.duties.table import DutyConflict, Plan, after, before, join
 from pbac.gateway.answer import Answer, json_answer, with_header
 from pbac.gateway.decision_request import decision_request, environment, tool_call
@@ -162,7 +163,7 @@ def _refuse_by_duties(
     if refusal is None:
         return None
     return Refusal(
-        code=refusal.code, message=refusal.message, help=refusal.help or "", rules=refusal.rules
+        code=refusal.code, message=refusal.message, help=refusal.help, rules=refusal.rules
     )
 
 
@@ -264,7 +265,13 @@ async def _ask(gateway: Gateway, caller: Caller, ruling: Ruling) -> _Told:
     except UpstreamError as failed:
         ran = {True: "it ran", False: "it did not run", None: "it may have run"}[failed.executed]
         return _Told(_failed(caller, failed), failed.code, f"{failed.message}; {ran}")
-    kept = after(plan, answered)
+    try:
+        kept = after(plan, answered)
+    except RedactionError as failed:
+        message = "the result could not be redacted as policy demands, so it is withheld"
+        status = http_status("duty_failed", modern=caller.wire.modern)
+        withheld = error(caller.request_id, "duty_failed", message)
+        return _Told(json_answer(withheld, status), "duty_failed", failed.message)
     shaped = complete(kept, gateway.settings.server) if caller.wire.modern else plain(kept)
     outcome = "tool_error" if answered.get("isError") is True else "completed"
     return _Told(json_answer(result(caller.request_id, shaped)), outcome)

@@ -63,7 +63,7 @@ def prepare(
 ) -> Publication:
     """Compile the sources and run the tests they hold."""
     compilation = compile_program(
-        sources, data, previous=previous.compilation if previous else None
+        sources, data or {}, previous=previous.compilation if previous else None
     )
     kept = tuple(sources)
     if compilation.program is None or has_errors(compilation.diagnostics):

@@ -2,14 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 
 from aiohttp import web
 
 from pbac.base.json import encode
 from pbac.gateway.gateway import Gateway
-from pbac.web.middleware import NO_STORE
 from pbac.web.metrics import Metrics
+from pbac.web.middleware import NO_STORE
 
 
 def routes(
@@ -40,7 +40,7 @@ def routes(
     ]
 
 
-def _json(value: dict[str, object], status: int = 200) -> web.Response:
+def _json(value: Mapping[str, object], status: int = 200) -> web.Response:
     return web.Response(
         status=status, body=encode(value), content_type="application/json", headers=NO_STORE
     )
