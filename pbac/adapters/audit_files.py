@@ -118,6 +118,8 @@ class AuditFiles:
         try:
             created.append(_File(self._disk, notes_path(self._directory, number), 0, new=True))
             created[0].append(note)
+            # The order of two new names in one directory is the order of its syncs, nothing else.
+            self._disk.sync_directory(self._descriptor)
             created.append(_File(self._disk, segment_path(self._directory, number), 0, new=True))
             self._disk.sync_directory(self._descriptor)
         except (OSError, AuditUnavailable) as error:

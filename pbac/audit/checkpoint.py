@@ -143,8 +143,8 @@ def split_notes(data: bytes) -> Iterator[tuple[int, bytes]]:
 
 
 def is_finished(note: bytes) -> bool:
-    """Whether a note was written to its end."""
-    return note.endswith(b"\n\n") and note.count(b"\n\n") == 2
+    """Whether a note was written to its end; pages that a power cut lost read as zeros."""
+    return note.endswith(b"\n\n") and note.count(b"\n\n") == 2 and b"\0" not in note
 
 
 def render_key(key: NoteKey) -> str:
