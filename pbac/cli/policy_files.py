@@ -1,0 +1,74 @@
+"""What the policy commands share: loading what a path names, placing and colouring complaints."""
+
+from __future__ import annotations
+
+import os
+import sys
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import click
+
+from pbac.base.diagnostics import Diagnostic, has_errors
+from pbac.base.render import PLAIN, STYLES, render
+from pbac.base.source import Span
+
+if TYPE_CHECKING:
+    from pbac.pdp.administration import Publication
+
+
+@dataclass(frozen=True, slots=True)
+class Loaded:
+    """One policy set: a folder, or a file by itself. Places in it are told from where you stand."""
+
+    path: Path
+    publication: Publication
+
+    @property
+    def diagnostics(self) -> tuple[Diagnostic, ...]:
+        """Every complaint, placed."""
+        return tuple(
+            replace(each, span=self.place(each.span)) for each in self.publication.diagnostics
+        )
+
+    @property
+    def texts(self) -> dict[str, str]:
+        """Placed source name → text."""
+        return {self._name(source.name): source.text for source in self.publication.sources}
+
+    def place(self, span: Span) -> Span:
+        """The same stretch under a name that an editor finds from the current directory."""
+        return replace(span, source=self._name(span.source))
+
+    def _name(self, name: str) -> str:
+        if name == str(self.path):
+            return name
+        return str((self.path.parent if self.path.is_file() else self.path) / name)
+
+
+def load(path: Path) -> Loaded:
+    """Read, compile and test what a path names."""
+    from pbac.adapters.policy_directory import load_policies
+
+    return Loaded(path, load_policies(path))
+
+
+def draw(diagnostics: Iterable[Diagnostic], texts: Mapping[str, str]) -> str:
+    """Diagnostics in full, coloured when somebody looks at a terminal."""
+    return render(diagnostics, texts, STYLES if in_colour() else PLAIN)
+
+
+def in_colour() -> bool:
+    """On a terminal, unless `NO_COLOR` is set (https://no-color.org)."""
+    return sys.stdout.isatty() and not os.environ.get("NO_COLOR")
+
+
+def exit_code(diagnostics: Iterable[Diagnostic]) -> int:
+    """1 when something is wrong, 0 for warnings and nothing."""
+    return int(has_errors(diagnostics))
+
+
+PATH = click.Path(path_type=Path)
+"""A folder or file of policies; that it is not there is told as a diagnostic."""
