@@ -126,7 +126,8 @@ def _check_texts(rule: nodes.Rule, checking: Checking) -> None:
         for path in _paths(text):
             kind_of(path, checking)
     for path in _paths(rule.because):
-        if not {path.root, ".".join(path.text().split(".")[:2])} & AGENT_VISIBLE:
+        field = ".".join(path.text().split(".")[:2])
+        if path.root in checking.schema.roots and not {path.root, field} & AGENT_VISIBLE:
             checking.complain(
                 "because-reveals",
                 f"`because` is read by the agent and may not show `{path.text()}`",

@@ -22,9 +22,10 @@ from pbac.lang.words import CLAUSE_WORDS, ITEM_WORDS, RESERVED
 _WORD: Final = re.compile(
     r"[A-Za-z_][A-Za-z0-9_]{0,63}|[0-9][A-Za-z0-9_.:-]{0,63}|&&|\|\||===?|!==?|<>|=>|->|:=|\?\?|."
 )
+_NAME: Final = re.compile(r"[A-Za-z_][A-Za-z0-9_]*")
 _LAST_WORD: Final = re.compile(r"([A-Za-z_][A-Za-z0-9_]*|[=!<>]+|[^\s])\s*\Z")
 _LOOK_BACK_CHARACTERS: Final = 400
-_EXPECTED_SHOWN_MAX: Final = 8
+_EXPECTED_SHOWN_MAX: Final = 12
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -163,10 +164,13 @@ _FOREIGN: Final = {
 
 
 def _foreign_sign(stop: Stop) -> Told | None:
-    instead = _FOREIGN.get(stop.found)
+    # The lexer stops within a sign whose beginning is one of ours: `<>` after `<`.
+    joined = stop.before + stop.found
+    sign = joined if joined in _FOREIGN else stop.found
+    instead = _FOREIGN.get(sign)
     if instead is None or not (stop.after_value or stop.wants_value):
         return None
-    return ("foreign-operator", f"`{stop.found}` is not an operator here", f"write {instead}")
+    return ("foreign-operator", f"`{sign}` is not an operator here", f"write {instead}")
 
 
 _OTHER_ITEM_WORDS: Final = {
@@ -188,11 +192,11 @@ _OTHER_ITEM_WORDS: Final = {
 
 
 def _unknown_item(stop: Stop) -> Told | None:
-    if not {"permit", "forbid", "define"} <= stop.fits or not stop.found.isidentifier():
-        return None
-    if stop.found in RESERVED or _belongs_to_clause(stop):
-        return None
     lowered = stop.found.lower()
+    if not ({"permit", "forbid", "define"} <= stop.fits and _NAME.fullmatch(stop.found)):
+        return None
+    if lowered not in _OTHER_ITEM_WORDS and (stop.found in RESERVED or not stop.starts_line):
+        return None
     other = _OTHER_ITEM_WORDS.get(lowered) or next(
         iter(near_misses(lowered, (*ITEM_WORDS, *stop.fits))), ""
     )
@@ -209,10 +213,6 @@ _KIND_WORDS: Final = {
     "on": {"tool", "scope", "resource", "prompt", "tag", "server", "any", "token"},
     "for": {"tier", "kind", "provider", "group"},
 }
-
-
-def _belongs_to_clause(stop: Stop) -> bool:
-    return any(stop.found in words and clause in stop.fits for clause, words in _KIND_WORDS.items())
 
 
 def _missing_clause_word(stop: Stop) -> Told | None:
@@ -312,9 +312,11 @@ def _plain(stop: Stop) -> Told:
     named = {text for kind, text in _KIND_NAMES.items() if kind in stop.kinds}
     fits = sorted(named) + sorted(f"`{text}`" for text in stop.fits if text not in "()[]{}.,")
     wanted = ", ".join(dict.fromkeys(fits[:_EXPECTED_SHOWN_MAX]))
-    close = near_misses(stop.found, stop.fits, most=1) if stop.found.isidentifier() else []
+    close = near_misses(stop.found, stop.fits, most=1) if _NAME.fullmatch(stop.found) else []
     if close:
         help_: str | None = f"did you mean `{close[0]}`?"
+    elif not stop.found.isascii():
+        help_ = "only texts and comments hold characters like this one"
     else:
         help_ = f"what fits here: {wanted}" if wanted else None
     if not stop.found:
