@@ -36,7 +36,7 @@ QUANTIFIER_ITEMS_MAX: Final = 256
 STRING_LITERAL_CHARACTERS_MAX: Final = 8 * 1024
 PATTERN_CHARACTERS_MAX: Final = 256
 AUTOMATON_STATES_MAX: Final = 500
-AUTOMATON_NODES_MAX: Final = 2_000
+AUTOMATON_NODES_MAX: Final = 1_000
 STRINGS_MAX: Final = 1_024
 TEXT_CHARACTERS_MAX: Final = 1_024
 TEXT_VALUE_CHARACTERS_MAX: Final = 200
@@ -48,6 +48,8 @@ TESTS_MAX: Final = 10_000
 
 # Answers of the index that are kept, by (server, tool): callers choose tool names.
 INDEX_KEYS_MAX: Final = 10_000
+# Decisions that are kept for rules that applied together, by index key.
+ANSWERS_KEPT_MAX: Final = 16
 
 # --- MCP -----------------------------------------------------------------------------------
 BATCH_MESSAGES_MAX: Final = 32
@@ -90,7 +92,7 @@ CLOCK_SKEW_SECONDS_MAX: Final = 30
 ACCESS_TOKEN_SECONDS: Final = 3_600
 ACCESS_TOKEN_CHARACTERS_MAX: Final = 128
 CLIENTS_MAX: Final = 100_000
-SCOPES_PER_REQUEST_MAX: Final = 200
+SCOPES_PER_REQUEST_MAX: Final = 2_000
 SCOPE_CHARACTERS_MAX: Final = 200
 OAUTH_BODY_BYTES_MAX: Final = 64 * 1024
 IDENTIFIER_CHARACTERS_MAX: Final = 200

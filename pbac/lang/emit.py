@@ -26,15 +26,26 @@ _CONSTANTS: Final = frozenset({type(None), bool, int, float, str})
 _Tree = TypeVar("_Tree", bound=ast.expr | ast.stmt)
 
 
+def _own(identifier: str) -> str:
+    """The name, when it is one of ours; also under `-O`, where assertions sleep."""
+    if not _OWN_NAME.fullmatch(identifier):
+        raise ValueError(f"`{identifier}` is no generated name")
+    return identifier
+
+
 def name(identifier: str) -> ast.expr:
     """A local or global of ours."""
-    assert _OWN_NAME.fullmatch(identifier), identifier
-    return ast.Name(id=identifier, ctx=ast.Load())
+    return ast.Name(id=_own(identifier), ctx=ast.Load())
 
 
 def constant(value: bool | float | str | None) -> ast.expr:  # noqa: FBT001
-    """A constant of a JSON scalar's exact class."""
-    assert type(value) in _CONSTANTS, type(value)
+    """A constant of a JSON scalar's exact class.
+
+    Raises:
+        TypeError: for anything else.
+    """
+    if type(value) not in _CONSTANTS:
+        raise TypeError("a constant of a policy is null, a boolean, a number or a string")
     return ast.Constant(value=value)
 
 
@@ -45,7 +56,8 @@ def constants(values: tuple[str, ...]) -> ast.expr:
 
 def attribute(value: ast.expr, identifier: str) -> ast.expr:
     """One of the attributes generated code may read."""
-    assert _ATTRIBUTE.fullmatch(identifier), identifier
+    if not _ATTRIBUTE.fullmatch(identifier):
+        raise ValueError(f"generated code may not read `{identifier}`")
     return ast.Attribute(value=value, attr=identifier, ctx=ast.Load())
 
 
@@ -62,8 +74,7 @@ def method(value: ast.expr, identifier: str, *arguments: ast.expr) -> ast.expr:
 
 def walrus(identifier: str, value: ast.expr) -> ast.expr:
     """`(identifier := value)`."""
-    assert _OWN_NAME.fullmatch(identifier), identifier
-    return ast.NamedExpr(target=ast.Name(id=identifier, ctx=ast.Store()), value=value)
+    return ast.NamedExpr(target=ast.Name(id=_own(identifier), ctx=ast.Store()), value=value)
 
 
 def compare(left: ast.expr, operator: ast.cmpop, right: ast.expr) -> ast.expr:
@@ -114,22 +125,20 @@ def one_parameter(identifier: str, body: ast.expr) -> ast.expr:
 
 def function(identifier: str, body: list[ast.stmt]) -> ast.stmt:
     """`def identifier(request, data): body`."""
-    assert _OWN_NAME.fullmatch(identifier), identifier
     return ast.FunctionDef(
-        name=identifier, args=_parameters("request", "data"), body=body, decorator_list=[]
+        name=_own(identifier), args=_parameters("request", "data"), body=body, decorator_list=[]
     )
 
 
 def assign(identifier: str, value: ast.expr) -> ast.stmt:
     """`identifier = value`."""
-    assert _OWN_NAME.fullmatch(identifier), identifier
-    return ast.Assign(targets=[ast.Name(id=identifier, ctx=ast.Store())], value=value)
+    return ast.Assign(targets=[ast.Name(id=_own(identifier), ctx=ast.Store())], value=value)
 
 
 def _parameters(*identifiers: str) -> ast.arguments:
     return ast.arguments(
         posonlyargs=[],
-        args=[ast.arg(arg=identifier) for identifier in identifiers],
+        args=[ast.arg(arg=_own(identifier)) for identifier in identifiers],
         kwonlyargs=[],
         kw_defaults=[],
         defaults=[],

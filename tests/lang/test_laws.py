@@ -112,7 +112,7 @@ def test_a_condition_comes_out_as_listing_said_it_could(make):
     def check(rule, requests, data, bare):
         listed, *others = requests
         if bare:  # as a listing really is: undetermined records are empty
-            listed = structs.replace(listed, **dict.fromkeys(undetermined, {}))
+            listed = structs.replace(listed, **{root: {} for root in undetermined})
         possible = outcomes(rule, listed, data, make.TIERS)
         for other in others:
             assert condition(rule, as_called(listed, other), data, make.TIERS) in possible
