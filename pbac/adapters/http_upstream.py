@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import asyncio
 import itertools
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from typing import Any, Final
 
 import aiohttp
@@ -38,6 +38,7 @@ GATEWAY_KEY: Final = ""
 """The principal key of the gateway's own session, in which tools are listed."""
 
 _HEADER_MISMATCH: Final = -32020
+_SECRET_CHARACTERS_MIN: Final = 8
 
 
 class HttpUpstream:
@@ -63,6 +64,7 @@ class HttpUpstream:
         self._starting = asyncio.Lock()
         self._annotated: dict[str, tuple[ParameterHeader, ...]] = {}
         self._in_flight = 0
+        self._secrets = _secrets((headers or {}).values())
 
     async def start(self) -> ServerFacts:
         """Find out the era: ask like a modern client, fall back to the handshake."""
@@ -98,6 +100,8 @@ class HttpUpstream:
         self._in_flight += 1
         try:
             result = await self._request("tools/call", params, principal_key, relay)
+        except UpstreamError as error:
+            raise wire.redacted(error, self._secrets) from error
         finally:
             self._in_flight -= 1
         return wire.check_result(result)
@@ -151,6 +155,12 @@ class HttpUpstream:
 async def _refuse_peer(asked: Request) -> None:
     # 2026-07-28 transports: a response stream carries no requests of the server.
     raise wire.protocol_error(f"it sent a request (`{asked.method}`)", executed=None)
+
+
+def _secrets(values: Iterable[str]) -> tuple[str, ...]:
+    """The words of the operator's header values that are long enough to be credentials."""
+    words = {word for value in values for word in value.split()}
+    return tuple(sorted(word for word in words if len(word) >= _SECRET_CHARACTERS_MIN))
 
 
 def _annotations(tool: Any) -> tuple[str, tuple[ParameterHeader, ...]] | None:

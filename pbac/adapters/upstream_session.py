@@ -7,9 +7,10 @@ read by the same strict reader as a caller's body.
 
 from __future__ import annotations
 
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Iterable
 from typing import Any, Final
 
+from pbac.base import json
 from pbac.base.limits import CURSOR_CHARACTERS_MAX, TOOL_PAGES_MAX, TOOLS_PER_BACKEND_MAX
 from pbac.gateway.upstream import OnNotification, ServerFacts, UpstreamError, UpstreamFailure
 from pbac.mcp import jsonrpc, wire_errors
@@ -145,6 +146,18 @@ def rpc_failure(failure: Failure) -> UpstreamError:
         executed=False if failure.number in _NOT_RUN else None,
         number=failure.number,
         data=failure.data,
+    )
+
+
+def redacted(error: UpstreamError, secrets: Iterable[str]) -> UpstreamError:
+    """The error without the gateway's own credentials, should the upstream have quoted them."""
+    text, data = error.message, json.encode(error.data).decode()
+    if not any(secret in text or secret in data for secret in secrets):
+        return error
+    for secret in secrets:
+        text = text.replace(secret, "[redacted]")
+    return UpstreamError(
+        error.failure, text, executed=error.executed, number=error.number, data=None
     )
 
 

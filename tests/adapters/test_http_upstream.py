@@ -456,6 +456,22 @@ async def test_an_error_of_the_upstream_is_told_with_its_number(fake, upstream):
         assert error.executed is executed
 
 
+async def test_an_upstream_that_quotes_our_credential_is_not_quoted(fake, client):
+    def script(seen):
+        error = {"code": 7, "message": f"bad {seen.headers['authorization']}", "data": seen.headers}
+        told = http(200, {"jsonrpc": "2.0", "id": seen.id, "error": error})
+        return told if seen.method == "tools/call" else None
+
+    fake.script = script
+    headers = {"Authorization": "Bearer abcdefghij"}
+    upstream = HttpUpstream(client, fake.url, IDENTITY, headers=headers)
+    with pytest.raises(UpstreamError) as caught:
+        await call(upstream)
+    assert (caught.value.message, caught.value.data) == ("bad Bearer [redacted]", None)
+    assert caught.value.number == 7
+    await upstream.close()
+
+
 async def test_nobody_listening_is_unreachable_and_was_not_executed(client):
     with socket.socket() as closed:
         closed.bind(("127.0.0.1", 0))
