@@ -111,19 +111,25 @@ def _lines_backwards(path: Path) -> Iterator[bytes]:
             yield rest + b"\n"
 
 
-def follow(directory: Path, poll_seconds: float = 0.2) -> Iterator[bytes]:
-    """Lines that are added from now on, across segments. Ends only when its caller stops."""
+def lines_added(directory: Path, poll_seconds: float = 0.2) -> Iterator[bytes]:
+    """Lines added from this call on, across segments. Ends only when its caller stops."""
     numbers = segment_numbers(directory)
     number = numbers[-1] if numbers else 1
     path = segment_path(directory, number)
-    offset = path.stat().st_size if path.exists() else 0
+    return _follow(directory, number, path.stat().st_size if path.exists() else 0, poll_seconds)
+
+
+def _follow(directory: Path, number: int, offset: int, poll_seconds: float) -> Iterator[bytes]:
+    path = segment_path(directory, number)
     while True:
+        # Asked before reading: a segment that has a successor gets no more lines.
+        is_over = segment_path(directory, number + 1).exists()
         for line in read_lines(path, offset):
             if not line.endswith(b"\n"):
                 break
             offset += len(line)
             yield line
-        if segment_path(directory, number + 1).exists() and offset == path.stat().st_size:
+        if is_over:
             number, offset = number + 1, 0
             path = segment_path(directory, number)
         else:
