@@ -17,10 +17,10 @@ from __future__ import annotations
 
 import hashlib
 import time
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime
-from typing import Any, Final
+from typing import Final, TypeAlias
 
 import tzdata
 
@@ -32,13 +32,13 @@ from pbac.lang import nodes
 from pbac.lang.check import check
 from pbac.lang.generate import Compiled, generate
 from pbac.lang.parse import parse
-from pbac.lang.program import CompiledPackage, CompiledRule, Data, Program
+from pbac.lang.program import Applies, CompiledPackage, CompiledRule, Data, Program
 from pbac.lang.resolve import Resolved, ResolvedPackage, resolve
 from pbac.lang.schema import BUILT_IN, Schema
-from pbac.lang.targets import texts
+from pbac.lang.targets import for_names_test, texts
 from pbac.model.decision import Duty
 
-Trees = Mapping[Source, nodes.Package]
+Trees: TypeAlias = Mapping[Source, nodes.Package]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -102,6 +102,7 @@ def compile_program(
     Args:
         sources: in any order; names must be unique.
         data: the operator's documents by name.
+        schema: what the checker knows about requests.
         previous: an earlier run to share trees and functions with; never changes the outcome.
     """
     ordered = tuple(sorted(sources, key=lambda source: source.name))
@@ -218,14 +219,83 @@ def _digest(text: str) -> str:
 def _package(
     package: ResolvedPackage, digest: str, tiers: tuple[str, ...], written: Mapping[str, str]
 ) -> CompiledPackage:
-    compiled = generate(_to_generate(package), package=package.name, tiers=tiers, texts=written)
-    functions = iter(compiled)
+    """Every rule, and behind each forbid and require the same rule asked for certainty."""
+    asked = [form for rule in package.rules for form in (rule, *_certain_form(rule))]
+    compiled = iter(generate(asked, package=package.name, tiers=tiers, texts=written))
     servers = texts(package.servers)
     return CompiledPackage(
         name=package.name,
         sealed=package.sealed,
         digest=digest,
-        rules=tuple(_rule(rule, package.name, servers, functions) for rule in package.rules),
+        rules=tuple(_rule(rule, package.name, servers, compiled) for rule in package.rules),
         tests=package.tests,
         servers=servers,
+    )
+
+
+def _rule(
+    rule: nodes.Rule, package: str, servers: tuple[str, ...], compiled: Iterator[Compiled]
+) -> CompiledRule:
+    name, function = f"{package}.{rule.name}", next(compiled)
+    return CompiledRule(
+        name=name,
+        effect=rule.effect,
+        node=rule,
+        servers=servers,
+        tools=tuple(
+            (texts(clause.names), texts(clause.without))
+            for clause in rule.what
+            if isinstance(clause, nodes.OnNames) and clause.what == "tool"
+        ),
+        on_token=any(isinstance(clause, nodes.OnToken) for clause in rule.what),
+        applies=function.applies,
+        always=function.always,
+        certain=None if rule.effect == "permit" else _certainly(rule, next(compiled).applies),
+        duties=tuple(
+            Duty(kind=duty.kind, rule=name, parameters=dict(duty.parameters))
+            for duty in rule.duties
+        ),
+        expires_ms=_expires_ms(rule),
+        shadow=any(annotation.name == "shadow" for annotation in rule.annotations),
+    )
+
+
+def _expires_ms(rule: nodes.Rule) -> int | None:
+    """`@expires DATE` is exclusive: the permit ends as that day begins, in UTC."""
+    for annotation in rule.annotations:
+        if annotation.name == "expires" and annotation.value is not None:
+            day = datetime.fromisoformat(str(annotation.value.value)).replace(tzinfo=UTC)
+            return int(day.timestamp()) * 1000
+    return None
+
+
+# --- certainty -------------------------------------------------------------------------------
+
+
+def _is_about_anyone(clause: nodes.ForClause) -> bool:
+    """Law 8: of a forbid or require these match any actor of the chain, of a permit the caller."""
+    return isinstance(clause, nodes.ForNames) and clause.what != "group"
+
+
+def _certain_form(rule: nodes.Rule) -> tuple[nodes.Rule, ...]:
+    """A forbid or require asked as a permit is asked: is its condition true?
+
+    Only `for kind|agent|provider` would mean something else then; `_certainly` adds them.
+    """
+    if rule.effect == "permit":
+        return ()
+    who = tuple(clause for clause in rule.who if not _is_about_anyone(clause))
+    return (replace(rule, effect="permit", who=who),)
+
+
+def _certainly(rule: nodes.Rule, applies: Applies) -> Applies:
+    tests = [
+        for_names_test(clause, rule.effect)
+        for clause in rule.who
+        if isinstance(clause, nodes.ForNames) and _is_about_anyone(clause)
+    ]
+    if not tests:
+        return applies
+    return lambda request, data: (
+        all(test(request) is True for test in tests) and applies(request, data)
     )

@@ -35,6 +35,8 @@ class CompiledRule:
         on_token: the rule is about issuance only.
         applies: `is_true` for a permit, `is_not_false` for a forbid or require.
         always: True when `applies` is constantly true (no clause left to test).
+        certain: of a forbid or require, the same test by `is_true`: when it applies without
+            being certain, something unknown made the difference. None on permits.
         duties: with the qualified rule name filled in.
         expires_ms: first instant at which a permit no longer applies, or None.
         shadow: evaluated and recorded, not enforced.
@@ -48,6 +50,7 @@ class CompiledRule:
     on_token: bool
     applies: Applies
     always: bool
+    certain: Applies | None = None
     duties: tuple[Duty, ...] = ()
     expires_ms: int | None = None
     shadow: bool = False

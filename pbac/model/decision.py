@@ -54,7 +54,6 @@ class Decision(msgspec.Struct, frozen=True, kw_only=True):
         help: what would help, for the agent; "" when nothing is known.
         shadow: names of `@shadow` rules that would have applied; nothing follows from them.
         policy_version: digest of the policy set that decided.
-        shadow: qualified names of the `@shadow` rules that would have applied; not enforced.
     """
 
     effect: Effect

@@ -1,208 +1,310 @@
-"""The decision: Law 1 over the candidates of the index, Law 2 in the functions they call.
+"""The decision: Laws 1 and 2 for a call, Law 6 for a list of tools, Law 9 for a token.
 
-A request is permitted when a permit applies and no forbid does. Order never matters, so the forbids
-come first: most denials end there. Texts and blame are made only when somebody will read them.
+    plan (the few rules that can matter) → forbids → permits → requires → answer
 
-Any defect of ours is a denial that says so (`engine_fault`): there is no "no opinion".
+Law 1. A request is permitted when at least one permit applies and no forbid applies. Every require
+that applies adds its duties. Parts of a plan are in rule-name order and all of a part is evaluated,
+so nothing in a decision depends on the order of rules or files.
+
+Law 2. Functions of a plan already ask the right rail: a permit's "is it true", a forbid's and a
+require's "is it not false". When one of the latter applies without being certain, the interpreter is
+asked whom to blame: slow, but only for rules that something unknown has made the difference to.
+
+Speed. Most decisions that follow from the same rules are equal, so a plan keeps the ones it has
+built; what depends on the request (texts with values, blame) is built each time. Whatever is kept
+equals what would be built, so nobody can tell.
 """
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
-from typing import Any
+import traceback
+from collections.abc import Iterable, Mapping
+from typing import Any, Final, TypeAlias
 
-import msgspec
+from msgspec.structs import replace
 
-from pbac.lang import interpret, nodes
-from pbac.lang.program import CompiledRule
+from pbac.base.limits import ANSWERS_KEPT_MAX
+from pbac.lang import nodes
+from pbac.lang.interpret import blame, outcomes
+from pbac.lang.program import Data
 from pbac.lang.texts import render_text
 from pbac.lang.truth import Truth
-from pbac.model.decision import Cause, Decision, Duty, Effect
+from pbac.model.decision import Cause, Decision, Effect
 from pbac.model.request import DecisionRequest
-from pbac.pdp.index import Candidates
+from pbac.pdp.index import Candidate, Higher, Plan, Row, key_of
 from pbac.pdp.policy_set import PolicySet
+from pbac.pdp.reasons import doubt, joined, what_helps
+
+_FAULT_CHARACTERS_MAX: Final = 8_000
+
+_Applied: TypeAlias = tuple[Candidate, ...]
+_Blamed: TypeAlias = Mapping[str, tuple[str, ...]]
+"""Rule name → paths, for the rules that applied because they could not be ruled out."""
 
 
 def decide(policy_set: PolicySet, request: DecisionRequest) -> Decision:
-    """The decision on one request. Never raises: a fault is a denial with cause `ENGINE_FAULT`."""
+    """The decision on one call. Total: a defect of ours is a denial with its traceback inside."""
     try:
         return _decide(policy_set, request)
-    except Exception as fault:  # noqa: BLE001 - a fault denies; its text goes to the record
-        return Decision(
-            effect=Effect.DENY,
-            cause=Cause.ENGINE_FAULT,
-            policy_version=policy_set.version,
-            reason="the policy engine failed on this request",
-            internal=f"{type(fault).__name__}: {fault}",
-        )
+    except Exception:  # noqa: BLE001 - told in full by the answer, and never "no opinion"
+        return _fault(policy_set)
 
 
 def _decide(policy_set: PolicySet, request: DecisionRequest) -> Decision:
-    found, data = policy_set.index.find(request.call), policy_set.data
-    forbids = [rule for rule in found.forbids if rule.applies(request, data)]
-    if forbids:
-        return _forbidden(policy_set, request, forbids, found)
-    permits = [
-        rule.name
-        for rule in found.permits
-        if (rule.expires_ms is None or _in_time(rule, request)) and rule.applies(request, data)
-    ]
-    if not permits:
-        return _not_permitted(policy_set, request, found)
-    requires = [rule for rule in found.requires if rule.applies(request, data)]
-    return Decision(
-        effect=Effect.PERMIT,
-        cause=Cause.PERMITTED,
-        policy_version=policy_set.version,
-        rules=tuple(permits),
-        duties=_duties(requires) if requires else (),
-        unknown=_unknown(policy_set, request, requires) if requires else (),
-        shadow=_shadow(policy_set, request, found) if found.shadow else (),
-    )
+    plan = _find_plan(policy_set, request)
+    applied, doubted = _judge(plan, request, policy_set.data)
+    if not applied:
+        answer = _not_permitted(policy_set, request, plan)
+    elif doubted:
+        answer = _decision(policy_set, request, applied, _blame(policy_set, request, applied))
+    else:
+        answer = plan.answers.get(applied) or _certain(policy_set, request, plan, applied)
+    return _with_shadows(policy_set, request, plan, answer) if plan.shadows else answer
 
 
-def _in_time(rule: CompiledRule, request: DecisionRequest) -> bool:
-    """`@expires`: exclusive. A request without a time is not known to be in time."""
-    now = request.env.get("now")
-    assert rule.expires_ms is not None
-    return type(now) is int and now < rule.expires_ms
+def _find_plan(policy_set: PolicySet, request: DecisionRequest) -> Plan:
+    key = key_of(request)
+    try:
+        return policy_set.index.plans[key]
+    except (KeyError, TypeError):  # not kept yet, or not even a name
+        return policy_set.index.find(key)
 
 
-def _duties(requires: Iterable[CompiledRule]) -> tuple[Duty, ...]:
-    return tuple(duty for rule in requires for duty in rule.duties)
+def _judge(plan: Plan, request: DecisionRequest, data: Data) -> tuple[_Applied, bool]:
+    """Law 1: the rules a decision follows from, and whether one of them applied by doubt.
+
+    Forbids alone, or permits and then requires, or nothing.
+    """
+    applied: _Applied = ()
+    doubted = False
+    for applies, candidate in plan.forbids:
+        if applies(request, data):
+            applied += (candidate,)
+            doubted = doubted or not candidate.certain(request, data)
+    if applied:
+        return applied, doubted
+    for applies, candidate in plan.permits:
+        if applies(request, data):
+            applied += (candidate,)
+    if applied:
+        for applies, candidate in plan.requires:
+            if applies(request, data):
+                applied += (candidate,)
+                doubted = doubted or not candidate.certain(request, data)
+    return applied, doubted
 
 
-def _shadow(policy_set: PolicySet, request: DecisionRequest, found: Candidates) -> tuple[str, ...]:
-    return tuple(
-        rule.name
-        for rule in found.shadow
-        if (rule.expires_ms is None or _in_time(rule, request))
-        and rule.applies(request, policy_set.data)
-    )
+# --- answers ---------------------------------------------------------------------------------
 
 
-# --- denials: worth their time, because somebody reads them ---------------------------------------
-
-
-def _forbidden(
-    policy_set: PolicySet,
-    request: DecisionRequest,
-    forbids: Sequence[CompiledRule],
-    found: Candidates,
+def _certain(
+    policy_set: PolicySet, request: DecisionRequest, plan: Plan, applied: _Applied
 ) -> Decision:
-    unknown = _unknown(policy_set, request, forbids)
+    """The decision that follows from rules that applied without doubt; kept when it may be."""
+    answer = _decision(policy_set, request, applied, {})
+    told = any(candidate.told for candidate in applied)
+    if not told and len(plan.answers) < ANSWERS_KEPT_MAX:
+        plan.answers[applied] = answer
+    return answer
+
+
+def _decision(
+    policy_set: PolicySet, request: DecisionRequest, applied: _Applied, blamed: _Blamed
+) -> Decision:
+    rules = [candidate.rule for candidate in applied]
+    unknown = _united(blamed)
+    internal = joined(_text(rule.node.internal, policy_set, request) for rule in rules)
+    if rules[0].effect == "permit":
+        return Decision(
+            effect=Effect.PERMIT,
+            cause=Cause.PERMITTED,
+            policy_version=policy_set.version,
+            rules=tuple(rule.name for rule in rules if rule.effect == "permit"),
+            duties=tuple(duty for rule in rules for duty in rule.duties),
+            unknown=unknown,
+            internal=internal,
+        )
+    reasons = [
+        doubt(rule.name, blamed[rule.name])
+        if rule.name in blamed
+        else _text(rule.node.because, policy_set, request)
+        for rule in rules
+    ]
     return Decision(
         effect=Effect.DENY,
         cause=Cause.FORBIDDEN,
         policy_version=policy_set.version,
-        rules=tuple(rule.name for rule in forbids),
+        rules=tuple(rule.name for rule in rules),
         unknown=unknown,
-        reason=_texts(policy_set, request, [rule.node.because for rule in forbids]),
-        internal=_texts(policy_set, request, [rule.node.internal for rule in forbids]),
-        help=_help_for_unknown(unknown),
-        shadow=_shadow(policy_set, request, found),
+        reason=joined(reasons),
+        internal=internal,
+        help=what_helps(unknown, request),
     )
 
 
-def _not_permitted(policy_set: PolicySet, request: DecisionRequest, found: Candidates) -> Decision:
-    """Nothing permits it: say what the permits for this tool would have needed."""
-    reasons = [rule.node.because for rule in found.permits]
-    internal = [rule.node.internal for rule in found.permits]
-    return Decision(
+def _not_permitted(policy_set: PolicySet, request: DecisionRequest, plan: Plan) -> Decision:
+    """Nothing permits it. What the permits for such calls say is why, another tier may help."""
+    near = _nearest(policy_set, request, plan)
+    answer = plan.answers.get(near)
+    if answer is not None:
+        return answer
+    permits = (*(candidate for _, candidate in plan.permits), *plan.beyond)
+    answer = Decision(
         effect=Effect.DENY,
         cause=Cause.NOT_PERMITTED,
         policy_version=policy_set.version,
-        reason=_texts(policy_set, request, reasons),
-        internal=_texts(policy_set, request, internal),
-        help=_nearest(policy_set, request, found.permits),
-        shadow=_shadow(policy_set, request, found),
+        reason=joined(_text(each.rule.node.because, policy_set, request) for each in permits),
+        help=near[0].help if near else "",
     )
-
-
-def _unknown(
-    policy_set: PolicySet, request: DecisionRequest, rules: Iterable[CompiledRule]
-) -> tuple[str, ...]:
-    """The paths to blame for rules that applied because they could not be ruled out."""
-    paths = [
-        path
-        for rule in rules
-        if not rule.always
-        for path in interpret.blame(
-            rule.node, request, policy_set.data, policy_set.tiers, rule.servers
-        )
-    ]
-    return tuple(dict.fromkeys(paths))
-
-
-def _texts(
-    policy_set: PolicySet, request: DecisionRequest, texts: Iterable[nodes.Text | None]
-) -> str:
-    rendered = [render_text(text, request, policy_set.data) for text in texts if text is not None]
-    return "; ".join(dict.fromkeys(rendered))
-
-
-def _help_for_unknown(unknown: Iterable[str]) -> str:
-    """What an agent can do about it: only arguments are in its hands."""
-    paths = [f"`{path.removeprefix('args.')}`" for path in unknown if path.startswith("args.")]
-    return f"send {', '.join(paths)} with a value of the right kind" if paths else ""
+    told = any(candidate.told for candidate in permits)
+    if not told and len(plan.answers) < ANSWERS_KEPT_MAX:
+        plan.answers[near] = answer
+    return answer
 
 
 def _nearest(
-    policy_set: PolicySet, request: DecisionRequest, permits: Iterable[CompiledRule]
-) -> str:
-    """What one clause away is: the tier another agent would have."""
-    for rule in permits:
-        truths = interpret.clause_truths(rule.node, request, policy_set.data, policy_set.tiers)
-        open_clauses = [clause for clause, truth in truths if truth is not Truth.TRUE]
-        if len(open_clauses) == 1 and isinstance(open_clauses[0], nodes.ForTier):
-            return f"{_tier_needed(open_clauses[0])} may do this"
-    return ""
+    policy_set: PolicySet, request: DecisionRequest, plan: Plan
+) -> tuple[()] | tuple[Higher]:
+    """The lowest tier that would be permitted this very call, found by deciding for it."""
+    for higher in plan.higher:
+        raised = replace(request, agent={**request.agent, "tier": higher.tier})
+        applied, _ = _judge(_find_plan(policy_set, raised), raised, policy_set.data)
+        if applied and applied[0].rule.effect == "permit":
+            return (higher,)
+    return ()
 
 
-def _tier_needed(clause: nodes.ForTier) -> str:
-    names = " or ".join(f"`{tier.text}`" for tier in clause.tiers)
-    return f"an agent of tier {names}{' or higher' if clause.operator == '>=' else ''}"
+def _with_shadows(
+    policy_set: PolicySet, request: DecisionRequest, plan: Plan, answer: Decision
+) -> Decision:
+    applied = _applying(plan.shadows, request, policy_set.data)
+    if not applied:
+        return answer
+    return replace(answer, shadow=tuple(candidate.rule.name for candidate in applied))
 
 
-# --- Law 6 and Law 9 ------------------------------------------------------------------------------
+def _fault(policy_set: PolicySet) -> Decision:
+    return Decision(
+        effect=Effect.DENY,
+        cause=Cause.ENGINE_FAULT,
+        policy_version=policy_set.version,
+        reason="the decision point failed, so the call is refused",
+        internal=traceback.format_exc()[-_FAULT_CHARACTERS_MAX:],
+        help="tell the operator of this gateway; calling again will not help",
+    )
+
+
+def _blame(policy_set: PolicySet, request: DecisionRequest, applied: _Applied) -> _Blamed:
+    data, tiers = policy_set.data, policy_set.tiers
+    return {
+        each.rule.name: blame(each.rule.node, request, data, tiers, each.rule.servers)
+        for each in applied
+        if each.rule.effect != "permit" and not each.certain(request, data)
+    }
+
+
+def _united(blamed: _Blamed) -> tuple[str, ...]:
+    """Every path once, in rule order."""
+    return tuple(dict.fromkeys(path for paths in blamed.values() for path in paths))
+
+
+def _text(text: nodes.Text | None, policy_set: PolicySet, request: DecisionRequest) -> str:
+    return render_text(text, request, policy_set.data) if text else ""
+
+
+def _applying(rows: Iterable[Row], request: DecisionRequest, data: Data) -> _Applied:
+    return tuple(candidate for applies, candidate in rows if applies(request, data))
+
+
+# --- Law 6 -----------------------------------------------------------------------------------
 
 
 def shown(policy_set: PolicySet, request: DecisionRequest) -> bool:
-    """Law 6: could a call with some arguments, facts, session and time be permitted?
+    """Could some call of this tool be permitted? `request` describes it without arguments.
 
-    Hidden implies that every such call is denied; the other way round it is only likely.
+    Hidden when some forbid cannot be false, or no permit can be true: sound, not complete. A defect
+    of ours hides; a call of the tool then tells the fault.
     """
-    found = policy_set.index.find(request.call)
-    if any(Truth.FALSE not in _outcomes(policy_set, request, rule) for rule in found.forbids):
+    try:
+        return bool(_possible_permits(policy_set, request))
+    except Exception:  # noqa: BLE001 - fail closed
         return False
-    return any(Truth.TRUE in _outcomes(policy_set, request, rule) for rule in found.permits)
+
+
+def _possible_permits(policy_set: PolicySet, request: DecisionRequest) -> _Applied:
+    """The permits that could be true, or none when a forbid cannot be false."""
+    plan = _find_plan(policy_set, request)
+    if not plan.permits or any(_must_apply(policy_set, row, request) for row in plan.forbids):
+        return ()
+    return tuple(
+        candidate for _, candidate in plan.permits if _can_be_true(policy_set, candidate, request)
+    )
+
+
+def _must_apply(policy_set: PolicySet, row: Row, request: DecisionRequest) -> bool:
+    applies, candidate = row
+    if candidate.undetermined:
+        return Truth.FALSE not in _outcomes(policy_set, candidate, request)
+    return applies(request, policy_set.data)
+
+
+def _can_be_true(policy_set: PolicySet, candidate: Candidate, request: DecisionRequest) -> bool:
+    rule, now = candidate.rule, request.env.get("now")
+    if rule.expires_ms is not None and type(now) is int and now >= rule.expires_ms:
+        return False  # the time of the call is not known yet, but it will not be earlier
+    if candidate.undetermined:
+        return Truth.TRUE in _outcomes(policy_set, candidate, request)
+    return rule.applies(request, policy_set.data)
 
 
 def _outcomes(
-    policy_set: PolicySet, request: DecisionRequest, rule: CompiledRule
-) -> interpret.Outcomes:
-    return interpret.outcomes(rule.node, request, policy_set.data, policy_set.tiers, rule.servers)
+    policy_set: PolicySet, candidate: Candidate, request: DecisionRequest
+) -> frozenset[Truth]:
+    rule = candidate.rule
+    return outcomes(rule.node, request, policy_set.data, policy_set.tiers, rule.servers)
+
+
+# --- Law 9 -----------------------------------------------------------------------------------
 
 
 def grant_scope(
     policy_set: PolicySet, request: DecisionRequest, calls: Iterable[dict[str, Any]]
 ) -> Decision:
-    """Law 9: granted when some call could be permitted and no `on token` rule forbids.
+    """May an access token hold this scope now, and with which duties?
 
-    `request.call` is `{"method": "token/issue", "scope": …}`; `calls` are the `call` roots of the
-    tools that need the scope. The duties of a permit are those of `require … on token`.
+    Args:
+        policy_set: what decides.
+        request: `call` is `{"method": "token/issue", "scope": …}`.
+        calls: the `call` root of every tool that needs the scope.
+
+    Granted when some of the calls could be permitted (Law 6) and no `on token` rule forbids. `rules`
+    are then the permits that could be true for the first such call.
     """
-    found, data = policy_set.index.find(request.call), policy_set.data
-    forbids = [rule for rule in found.forbids if rule.applies(request, data)]
+    try:
+        return _grant(policy_set, request, calls)
+    except Exception:  # noqa: BLE001 - told in full by the answer
+        return _fault(policy_set)
+
+
+def _grant(
+    policy_set: PolicySet, request: DecisionRequest, calls: Iterable[dict[str, Any]]
+) -> Decision:
+    plan, data = _find_plan(policy_set, request), policy_set.data
+    forbids = _applying(plan.forbids, request, data)
     if forbids:
-        return _forbidden(policy_set, request, forbids, found)
-    if not any(shown(policy_set, msgspec.structs.replace(request, call=call)) for call in calls):
-        return _not_permitted(policy_set, request, found)
-    requires = [rule for rule in found.requires if rule.applies(request, data)]
+        return _decision(policy_set, request, forbids, _blame(policy_set, request, forbids))
+    possible = (_possible_permits(policy_set, replace(request, call=call)) for call in calls)
+    permits = next(filter(None, possible), ())
+    if not permits:
+        return Decision(
+            effect=Effect.DENY, cause=Cause.NOT_PERMITTED, policy_version=policy_set.version
+        )
+    requires = _applying(plan.requires, request, data)
     return Decision(
         effect=Effect.PERMIT,
         cause=Cause.PERMITTED,
         policy_version=policy_set.version,
-        duties=_duties(requires),
-        unknown=_unknown(policy_set, request, requires),
+        rules=tuple(candidate.rule.name for candidate in permits),
+        duties=tuple(duty for candidate in requires for duty in candidate.rule.duties),
+        unknown=_united(_blame(policy_set, request, requires)),
     )

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from functools import cached_property
 
 from pbac.lang.program import CompiledRule, Data, Program
@@ -9,20 +10,22 @@ from pbac.pdp.index import Index
 
 
 class PolicySet:
-    """A compiled program with its index.
+    """A compiled program with its index. A request keeps the set it began with.
 
     Attributes:
         version: the digest every decision names.
         tiers: lowest first.
         data: the operator's documents by name.
+        texts: source name → text, for those who explain; may be empty.
     """
 
-    def __init__(self, program: Program) -> None:
+    def __init__(self, program: Program, texts: Mapping[str, str] | None = None) -> None:
         self.program = program
         self.version = program.version
         self.tiers = program.tiers
         self.data: Data = program.data
-        self.index = Index(self.rules)
+        self.texts = texts or {}
+        self.index = Index(self.rules, self.tiers)
 
     @cached_property
     def rules(self) -> tuple[CompiledRule, ...]:
