@@ -17,7 +17,7 @@ GIT_POLICY = """
 package git on server git
 "Scanners read history; developers commit."
 
-tiers read_only < developer
+tiers read_only < developer < trusted
 
 permit look
   for tier >= read_only
@@ -31,7 +31,7 @@ permit change
 EVERYTHING_POLICY = """
 package everything on server everything
 
-tiers read_only < developer
+tiers read_only < developer < trusted
 
 permit harmless
   for tier >= read_only
