@@ -165,9 +165,9 @@ def _in_order_of_use(
                 under_way.discard(name)
                 path.pop()
             elif following in under_way:
-                circle = _circle(following, [entry for entry, _ in path])
+                circle = _circle(following, [entry for entry, _ in path], definitions)
                 if not recursive.issuperset(circle):
-                    found.append(_recursion(circle, definitions[following]))
+                    found.append(_recursion(circle, definitions[circle[0]]))
                 recursive.update(circle)
             else:
                 under_way.add(following)
@@ -175,8 +175,11 @@ def _in_order_of_use(
     return [definition for name, definition in done.items() if name not in recursive]
 
 
-def _circle(name: str, path: list[str]) -> list[str]:
-    return path[path.index(name) :]
+def _circle(name: str, path: list[str], definitions: Mapping[str, nodes.Definition]) -> list[str]:
+    """The names of a circle in order of use, from the one that is written first."""
+    circle = path[path.index(name) :]
+    first = min(range(len(circle)), key=lambda place: definitions[circle[place]].span)
+    return circle[first:] + circle[:first]
 
 
 def _recursion(circle: list[str], definition: nodes.Definition) -> Diagnostic:

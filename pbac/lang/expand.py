@@ -9,7 +9,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
-from typing import TypeAlias, assert_never
+from typing import Final, TypeAlias, assert_never
 
 from pbac.base.diagnostics import Diagnostic
 from pbac.base.source import Span
@@ -23,9 +23,14 @@ Bodies: TypeAlias = Mapping[str, tuple[tuple[str, ...], nodes.Expression]]
 class NotAPath(Exception):  # noqa: N818  # caught by `resolve`, never told as such
     """A definition or argument that is no path stands where only a path can."""
 
-    def __init__(self, diagnostic: Diagnostic) -> None:
+    def __init__(self, name: str, diagnostic: Diagnostic) -> None:
         super().__init__(diagnostic.message)
-        self.diagnostic = diagnostic
+        self.name, self.diagnostic = name, diagnostic
+
+
+_PATH_HELP: Final = (
+    "only paths have fields, and only paths can be missing: `has` and `default` need one"
+)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -115,15 +120,8 @@ def _only_path(path: nodes.Path, place: _Place) -> nodes.Path:
 
 
 def _not_a_path(name: str, span: Span) -> NotAPath:
-    return NotAPath(
-        complaint(
-            "not-a-path",
-            f"`{name}` does not stand for a path here",
-            span,
-            help="only paths have fields, and only paths can be missing: `has` and `default` "
-            "need one",
-        )
-    )
+    message = f"`{name}` does not stand for a path here"
+    return NotAPath(name, complaint("not-a-path", message, span, help=_PATH_HELP))
 
 
 def _quantified(node: nodes.Quantified, place: _Place) -> nodes.Expression:
@@ -148,4 +146,13 @@ def _apply(apply: nodes.Apply, place: _Place) -> nodes.Expression:
     parameters, body = place.bodies[apply.name]
     arguments = [_expand(one, place) for one in apply.arguments]
     meanings = dict(zip(parameters, arguments, strict=True))
-    return _expand(body, replace(place, meanings=meanings))
+    try:
+        return _expand(body, replace(place, meanings=meanings))
+    except NotAPath as refused:
+        if refused.name not in parameters:
+            raise
+        # The mistake is here, not in the definition, which may be fine elsewhere.
+        argument = apply.arguments[parameters.index(refused.name)]
+        message = f"`{apply.name}` needs a path as its `{refused.name}`"
+        told = complaint("not-a-path", message, argument.span, help=_PATH_HELP)
+        raise NotAPath("", told) from None

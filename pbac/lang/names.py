@@ -50,10 +50,12 @@ class Names:
     Attributes:
         definitions: of the package, by name.
         variables: parameters and quantifiers' variables.
+        ended: variables of quantifiers that end before this place, for a better message.
     """
 
     definitions: Mapping[str, nodes.Definition]
     variables: frozenset[str] = frozenset()
+    ended: frozenset[str] = frozenset()
 
     def binding(self, *variables: str) -> Names:
         """The same names and these."""
@@ -81,6 +83,9 @@ def misnamed(expression: nodes.Expression, names: Names) -> Iterator[Diagnostic]
             yield from misnamed(expression.collection, names)
             yield from misnamed(expression.body, names.binding(expression.variable))
             return
+        case nodes.And() | nodes.Or():
+            bound = {i.variable for i in expression.items if isinstance(i, nodes.Quantified)}
+            names = replace(names, ended=names.ended | bound)
         case _:
             pass
     for child in children(expression):
@@ -120,7 +125,9 @@ def _unknown(path: nodes.Path, names: Names) -> Diagnostic:
     root = path.root
     known = (*FIELDS, *names.variables, *names.definitions)
     help_ = did_you_mean(root, known)
-    if root in _FOREIGN_ROOTS:
+    if root in names.ended:
+        help_ = "`any` and `all` reach over one term: put what follows the colon in parentheses"
+    elif root in _FOREIGN_ROOTS:
         help_ = f"write {_FOREIGN_ROOTS[root]}"
     elif root in FUNCTION_NAMES:
         help_ = f"write `{root}(…)`"
