@@ -111,14 +111,15 @@ def running(directory: Path) -> Iterator[Demo]:
         backends=[BackendConfig(name="github", url=address, scopes=SCOPES)],
     )
     demo = Demo(directory=directory, origin=origin, backend=backend)
-    gateway = subprocess.Popen(_pbac("serve", "--config", str(demo.config)))  # noqa: S603
-    try:
-        _wait_until_ready(origin, gateway)
-        yield demo
-    finally:
-        gateway.terminate()
-        gateway.wait(15)
-        backend.stop()
+    with (directory / "gateway.log").open("wb") as log:
+        gateway = subprocess.Popen(_pbac("serve", "--config", str(demo.config)), stderr=log)  # noqa: S603
+        try:
+            _wait_until_ready(demo, gateway)
+            yield demo
+        finally:
+            gateway.terminate()
+            gateway.wait(15)
+            backend.stop()
 
 
 def register(demo: Demo) -> Step:
@@ -347,17 +348,22 @@ def _policy_version(origin: str) -> str:
         return str(json.load(response)["policy_version"])
 
 
-def _wait_until_ready(origin: str, gateway: subprocess.Popen[bytes]) -> None:
+def _wait_until_ready(demo: Demo, gateway: subprocess.Popen[bytes]) -> None:
     deadline = time.monotonic() + READY_SECONDS_MAX
     while time.monotonic() < deadline:
-        _must(gateway.poll() is None, "the gateway stopped while starting")
+        if gateway.poll() is not None:
+            raise DemoError("the gateway did not start", help=_log_tail(demo))
         try:
-            _policy_version(origin)
+            _policy_version(demo.origin)
         except (OSError, urllib.error.URLError):
             time.sleep(0.05)
         else:
             return
     raise DemoError(f"the gateway was not ready within {READY_SECONDS_MAX:.0f} s")
+
+
+def _log_tail(demo: Demo) -> str:
+    return (demo.directory / "gateway.log").read_text("utf-8", "replace")[-2_000:]
 
 
 def _free_port() -> int:
