@@ -1,8 +1,8 @@
 """The checker: everything that is wrong in a resolved policy set, told in one run.
 
 The theory is Law 3 read backwards. At run time a value of the wrong kind is unknown, and unknown
-denies: a permit stays silent, a forbid applies. That is safe and useless. So whatever can be seen to be
-unknown *always* is an error here, and whatever is unknown *often* is a warning with its fix.
+denies: a permit stays silent, a forbid applies. That is safe and useless. So whatever can be seen
+to be unknown *always* is an error here, and whatever is unknown *often* is a warning with its fix.
 
     expressions   kinds from the request's table, from below      `check_expressions`
     rules         targets, annotations, texts, duties             `check_rules`

@@ -1,8 +1,8 @@
 """Kinds of expressions: what can never be known at run time is an error now (Law 3).
 
 `kind_of` computes the kind of an expression from below and complains on the way up. After a
-complaint the kind is `ANY`, so that one mistake is told once. Recursion is bounded: `resolve` refused
-what is deeper than `EXPRESSION_DEPTH_MAX`.
+complaint the kind is `ANY`, so that one mistake is told once. Recursion is bounded: `resolve`
+refused what is deeper than `EXPRESSION_DEPTH_MAX`.
 """
 
 from __future__ import annotations

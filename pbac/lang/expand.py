@@ -1,4 +1,4 @@
-"""Definitions put in place of their names. Only what was measured comes here, so recursion is short.
+"""Definitions put in place of their names. Only what was measured comes here: recursion is short.
 
 Hygiene: the body of a definition is written where only its parameters are variables, but it is put
 where quantifiers may bind others. An argument may hold those; a quantifier of the body must not

@@ -1,8 +1,9 @@
 """How large an expression becomes when its definitions are expanded, without expanding any.
 
-A measure is linear in the measures of the arguments: so many nodes of its own, and each parameter so
-many times. One pass in order of use therefore measures every definition exactly, chains that grow as
-2ⁿ included; figures stop growing at `_ENOUGH`, for nobody needs to know by how much a bound is missed.
+A measure is linear in the measures of the arguments: so many nodes of its own, and each parameter
+so many times. One pass in order of use therefore measures every definition exactly, chains that
+grow as 2ⁿ included; figures stop growing at `_ENOUGH`, for nobody needs to know by how much a bound
+is missed.
 """
 
 from __future__ import annotations

@@ -62,7 +62,13 @@ class Names:
         return replace(self, variables=self.variables | set(variables))
 
 
-def complaint(code: str, message: str, span: Span, *, help: str | None = None) -> Diagnostic:  # noqa: A002
+def complaint(
+    code: str,
+    message: str,
+    span: Span,
+    *,
+    help: str | None = None,  # noqa: A002
+) -> Diagnostic:
     """An error of the resolver."""
     return Diagnostic(code=code, message=message, span=span, help=help, severity=Severity.ERROR)
 

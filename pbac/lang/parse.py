@@ -98,9 +98,9 @@ def _spellings() -> dict[str, str]:
 class _Refused(Exception):  # noqa: N818  # never leaves this module
     """A mistake found between lexer and parser."""
 
-    def __init__(self, code: str, message: str, help: str, first: Token, last: Token) -> None:  # noqa: A002
+    def __init__(self, code: str, message: str, help_: str, first: Token, last: Token) -> None:
         super().__init__(message)
-        self.code, self.help = code, help
+        self.code, self.help = code, help_
         self.message, self.first, self.last = message, first, last
 
 
@@ -187,13 +187,9 @@ def _package(reading: Reading) -> nodes.Package | None:
         following = _NEXT_ITEM.search(text, _end_of_line(text, at))
         if following is None:
             return None
-        text = _blank(text[: following.start()]) + text[following.start() :]
+        text = " " * following.start() + text[following.start() :]
         start = "rest"
     return None
-
-
-def _blank(text: str) -> str:
-    return re.sub(r"[^\n]", " ", text)
 
 
 def _end_of_line(text: str, at: int) -> int:
