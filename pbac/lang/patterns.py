@@ -55,7 +55,7 @@ def glob(text: str, separators: str) -> Matcher:
         return _everything
     plain = text.strip("*")
     crossing = "**" in text or not separators
-    if stars <= 2 and stars == len(text) - len(plain) and (stars == 1 or crossing):
+    if stars == len(text) - len(plain) and (stars == 1 or crossing):
         if text.startswith(plain):
             return _prefix(plain, "" if crossing else separators)
         if text.endswith(plain):

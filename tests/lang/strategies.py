@@ -396,6 +396,7 @@ def expressions(max_leaves=8):
             several.map(lambda items: and_(*items)),
             several.map(lambda items: or_(*items)),
             st.builds(quantified, quantifier, st.just("v"), LIST_PATHS.map(path), inner),
+            st.builds(op, st.sampled_from(["==", "!="]), inner, st.booleans()),
             st.builds(
                 lambda q, v: quantified(q, "v", "$chain.actors", op("==", "$v.kind", v)),
                 quantifier,

@@ -22,12 +22,19 @@ def slow_glob(pattern, separators):
     return re.compile("".join(stars.get(part, re.escape(part)) for part in parts))
 
 
-@given(
-    st.text("ab./*", max_size=7), st.text("ab./", max_size=9), st.sampled_from(["", "/", "./", ":"])
-)
-def test_a_glob_is_what_its_definition_says(pattern, text, separators):
-    expected = slow_glob(pattern, separators).fullmatch(text) is not None
-    assert glob(pattern, separators)(text) is expected
+PIECES = st.lists(st.sampled_from(["a", "b", "/", ".", "*", "**"]), max_size=6).map("".join)
+
+
+@given(PIECES, st.data(), st.sampled_from(["", "/", "./", ":"]))
+def test_a_glob_is_what_its_definition_says(pattern, data, separators):
+    expected = slow_glob(pattern, separators)
+    matcher = glob(pattern, separators)
+    filled = [
+        data.draw(st.text("ab./", max_size=3)) if "*" in part else part
+        for part in re.split(r"(\*+)", pattern)
+    ]
+    for text in ("".join(filled), data.draw(st.text("ab./", max_size=6))):
+        assert matcher(text) is (expected.fullmatch(text) is not None)
 
 
 @pytest.mark.parametrize(
@@ -37,6 +44,8 @@ def test_a_glob_is_what_its_definition_says(pattern, text, separators):
         ("*_issue", "./", ["get_issue"], ["a.get_issue", "issue"]),
         ("github:**:read", ":", ["github:prs:read", "github:a:b:read"], ["github:read"]),
         ("github:*", ":", ["github:prs"], ["github:prs:read"]),
+        ("a*b", "/", ["ab", "axb", "abb"], ["a/b", "ax"]),
+        ("a/*/**c", "/", ["a/x/c", "a//b/c"], ["a/c", "a/x"]),
         ("*", ":", ["", "a:b:c"], []),
         ("[!a]?{b}", "/", ["[!a]?{b}"], ["bcb", "b"]),
         ("a", "", ["a"], ["A", "aa", "a\n"]),
