@@ -50,6 +50,8 @@ TESTS_MAX: Final = 10_000
 INDEX_KEYS_MAX: Final = 10_000
 # Decisions that are kept for rules that applied together, by index key.
 ANSWERS_KEPT_MAX: Final = 16
+NEAR_MISSES_MAX: Final = 3
+EXPLAINED_VALUE_CHARACTERS_MAX: Final = 60
 
 # --- MCP -----------------------------------------------------------------------------------
 BATCH_MESSAGES_MAX: Final = 32

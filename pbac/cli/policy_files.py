@@ -17,6 +17,7 @@ from pbac.base.source import Span
 
 if TYPE_CHECKING:
     from pbac.pdp.administration import Publication
+    from pbac.pdp.policy_set import PolicySet
 
 
 @dataclass(frozen=True, slots=True)
@@ -53,6 +54,23 @@ def load(path: Path) -> Loaded:
     from pbac.adapters.policy_directory import load_policies
 
     return Loaded(path, load_policies(path))
+
+
+def require_policy_set(path: Path) -> PolicySet:
+    """A policy set to decide with, also when its tests fail: that is when one wants to look.
+
+    Prints the errors and ends the command with 1 when there is none.
+    """
+    from pbac.pdp.policy_set import PolicySet
+
+    loaded = load(path)
+    compilation = loaded.publication.compilation
+    if compilation is None or compilation.program is None:
+        errors = [each for each in loaded.diagnostics if exit_code([each])]
+        click.echo(draw(errors, loaded.texts), nl=False, err=True)
+        sys.exit(1)
+    texts = {source.name: source.text for source in compilation.sources}
+    return PolicySet(compilation.program, texts)
 
 
 def draw(diagnostics: Iterable[Diagnostic], texts: Mapping[str, str]) -> str:

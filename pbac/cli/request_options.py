@@ -1,0 +1,148 @@
+"""The request that `pbac eval` and `pbac explain` decide: from a file, or from options."""
+
+from __future__ import annotations
+
+import sys
+from collections.abc import Callable, Mapping
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import click
+import msgspec
+
+from pbac.base.errors import PbacError
+from pbac.base.json import JsonError, decode
+from pbac.base.suggest import did_you_mean
+from pbac.model.request import FIELDS, DecisionRequest
+
+if TYPE_CHECKING:
+    from pbac.pdp.policy_set import PolicySet
+
+ROOTS = tuple(root for root in FIELDS if root != "data")
+ISSUANCE_HELP = "write `issue <scope> => permit` in a test: issuance depends on the tools in it"
+
+
+def request_options(function: Callable[..., Any]) -> Callable[..., Any]:
+    """The options that describe a request; `request_of` makes one of what they hold."""
+    for option in reversed(
+        (
+            click.option("--request", "file", type=click.Path(path_type=Path, allow_dash=True),
+                         help="A request as JSON; `-` reads it from standard input."),
+            click.option("--tool", help="The tool that is called."),
+            click.option("--server", help="Its backend; the policies' own when they name one."),
+            click.option("--scope", help="The scope the call needs."),
+            click.option("--tier", help="The agent's tier."),
+            click.option("--agent", default="agent", show_default=True, help="The agent's id."),
+            click.option("--args", "arguments", default="{}", help="The arguments, as JSON."),
+            click.option("--set", "settings", multiple=True, metavar="PATH=VALUE",
+                         help="Any other field, `env.ip=10.0.0.1`; JSON, or else a text."),
+        )
+    ):  # fmt: skip
+        function = option(function)
+    return function
+
+
+def request_of(policy_set: PolicySet, **options: Any) -> DecisionRequest:
+    """The request that the options describe.
+
+    Raises:
+        PbacError: with what to write instead.
+    """
+    if options["file"] is None and options["tool"] is None:
+        raise click.UsageError("describe a request: --request FILE, or --tool NAME and more")
+    if options["file"] is not None:
+        roots = _read(options["file"])
+    else:
+        roots = _described(policy_set, options)
+    for setting in options["settings"]:
+        _set(roots, setting)
+    if roots["call"].get("method") == "token/issue":
+        raise PbacError("a request for a token cannot be decided by itself", help=ISSUANCE_HELP)
+    return DecisionRequest(**roots)
+
+
+def _read(file: Path) -> dict[str, Any]:
+    try:
+        data = sys.stdin.buffer.read() if str(file) == "-" else file.read_bytes()
+        roots = decode(data)
+    except OSError as error:
+        reason = (error.strerror or "unreadable").lower()
+        raise PbacError(f"`{file}` cannot be read: {reason}") from None
+    except JsonError as error:
+        raise PbacError(f"`{file}`: {error.message}", help=error.help) from None
+    _check_roots(roots, file)
+    return {"agent": {}, "call": {}, **roots}
+
+
+def _check_roots(roots: Any, file: Path) -> None:
+    if type(roots) is not dict:
+        raise PbacError(f"`{file}` is no request", help='write `{"agent": {…}, "call": {…}}`')
+    for root, fields in roots.items():
+        if root == "data":
+            help_ = "documents belong to the policies: put them into `data/<name>.json` there"
+            raise PbacError("a request has no `data`", help=help_)
+        if root not in ROOTS:
+            help_ = did_you_mean(root, ROOTS) or f"it has {', '.join(ROOTS)}"
+            raise PbacError(f"a request has no `{root}`", help=help_)
+        if type(fields) is not dict and not (root == "user" and fields is None):
+            raise PbacError(f"`{root}` of a request is an object")
+
+
+def _described(policy_set: PolicySet, options: Mapping[str, Any]) -> dict[str, Any]:
+    """Filled in as plainly as in `test` blocks, but now."""
+    now = datetime.now(UTC)
+    call = {"method": "tools/call", "tool": options["tool"], "pinned": True}
+    call["server"] = options["server"] or _only_server(policy_set)
+    call["scope"] = options["scope"]
+    agent = {"id": options["agent"], "name": options["agent"], "tier": options["tier"]}
+    return {
+        "agent": {name: value for name, value in agent.items() if value is not None},
+        "call": {name: value for name, value in call.items() if value is not None},
+        "chain": {"depth": 0, "actors": []},
+        "args": _arguments(options["arguments"]),
+        "env": {"now": int(now.timestamp() * 1000), "today": now.date().isoformat()},
+    }
+
+
+def _only_server(policy_set: PolicySet) -> str | None:
+    """The backend all packages are confined to, when it is one and named outright."""
+    named = {server for package in policy_set.program.packages for server in package.servers}
+    confined = all(package.servers for package in policy_set.program.packages)
+    found = named.pop() if confined and len(named) == 1 else None
+    return None if found is None or "*" in found else found
+
+
+def _arguments(text: str) -> dict[str, Any]:
+    try:
+        found = decode(text.encode())
+    except JsonError as error:
+        raise PbacError(f"`--args`: {error.message}", help=error.help) from None
+    if type(found) is not dict:
+        raise PbacError("`--args` is no JSON object", help="""write `--args '{"number": 7}'`""")
+    return found
+
+
+def _set(roots: dict[str, Any], setting: str) -> None:
+    path, separator, text = setting.partition("=")
+    root, *fields = path.split(".")
+    if not separator or not fields or root not in ROOTS or not all(fields):
+        help_ = f"write a path such as `env.ip=10.0.0.1`; it begins with {', '.join(ROOTS)}"
+        raise PbacError(f"`--set {setting}` names no field of a request", help=help_)
+    place = roots[root] = dict(roots.get(root) or {})
+    for field in fields[:-1]:
+        place[field] = dict(place[field]) if type(place.get(field)) is dict else {}
+        place = place[field]
+    place[fields[-1]] = _value(text)
+
+
+def _value(text: str) -> Any:
+    try:
+        return decode(text.encode())
+    except JsonError:
+        return text
+
+
+def echo_json(value: Any) -> None:
+    """One line of JSON for a program to read."""
+    click.echo(msgspec.json.encode(value))
