@@ -4,14 +4,15 @@ The checker reads the kinds, the interpreter and the generator the evaluators, t
 costs, the reference manual all of it. Evaluators are *total*: given any values, `MISSING` and
 `UNKNOWN` included, they return a value or `UNKNOWN` and never raise (Laws 2 and 3).
 
-Kind words of operands and results: `any`, `scalar` (null, boolean, number, string: what `==` knows),
-`comparable` (two numbers, or two strings, and the dates and durations made of those), `string`,
-`number`, `boolean`, `list`, `record`, `datetime`, `duration`, `date`, `address`, `version`.
+Kind words of operands and results: `any`, `scalar` (null, boolean, number, string: what `==`
+knows), `comparable` (two numbers, or two strings, and the dates and durations made of those),
+`string`, `number`, `boolean`, `list`, `record`, `datetime`, `duration`, `date`, `address`,
+`version`.
 
 Some functions have operands that are constants of the policy (a pattern, a network, a window).
 `prepare` turns those into a function of the first operand alone, once, at load; it raises
-`ValueError` when they cannot be used, which the checker reports. Their `evaluate` prepares each time
-and answers `UNKNOWN` instead.
+`ValueError` when they cannot be used, which the checker reports. Their `evaluate` prepares each
+time and answers `UNKNOWN` instead.
 """
 
 from __future__ import annotations

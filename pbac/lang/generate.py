@@ -9,18 +9,20 @@ neither, and no unknown value exists while a function runs on its fast paths:
     T(a or b) = T(a) or T(b)           F(a or b) = F(a) and F(b)
     T(leaf) = guards and test          F(leaf) = guards and not test
 
-where the guards of a leaf say that its operands exist and have the kinds its operator knows. A permit
-applies by T of its condition, a forbid and a require by not F (Law 2). Each rail of a node needs one
-rail of each of its parts, so a function is never longer than twice its rule.
+where the guards of a leaf say that its operands exist and have the kinds its operator knows. A
+permit applies by T of its condition, a forbid and a require by not F (Law 2). Each rail of a node
+needs one rail of each of its parts, so a function is never longer than twice its rule.
 
-Where a truth is used as a *value* (`(a or b) == c`) both rails would be needed at once, and size would
-double at each level; there, and for operators that are not worth writing out, the function calls the
-evaluators and `runtime`, which know `UNKNOWN`, and asks `is True` or `is False` of what they return.
+Where a truth is used as a *value* (`(a or b) == c`) both rails would be needed at once, and size
+would double at each level; there, and for operators that are not worth writing out, the function
+calls the evaluators and `runtime`, which know `UNKNOWN`, and asks `is True` or `is False` of what
+they return.
 
-Safety. Functions are built as `ast` nodes from the closed list in `emit`, never from text. Names are
-generated; constants are checked; what a policy names becomes a dictionary key. Attributes of values are
-never read but `__class__`, `get` (of what is exactly a `dict`), `startswith` and `endswith` (of what is
-exactly a `str`). Modules run without builtins. The same rules give the same tree, byte for byte.
+Safety. Functions are built as `ast` nodes from the closed list in `emit`, never from text. Names
+are generated; constants are checked; what a policy names becomes a dictionary key. Attributes of
+values are never read but `__class__`, `get` (of what is exactly a `dict`), `startswith` and
+`endswith` (of what is exactly a `str`). Modules run without builtins. The same rules give the same
+tree, byte for byte.
 """
 
 from __future__ import annotations

@@ -1,11 +1,11 @@
 """The language, executed slowly and obviously: the specification that `generate` is held to.
 
-Theory. An expression has a *value*: a JSON value, `MISSING` when its path leads nowhere, or `UNKNOWN`
-when it has none (a step into something that is no record or list, an operator on wrong kinds). A
-condition has a *truth*: TRUE, FALSE or UNKNOWN. They meet in two places: a value that is exactly
-`true` or `false` is that truth and every other value is UNKNOWN; a truth used as a value is `true`,
-`false` or `UNKNOWN`. `and`, `or`, `not`, `any` and `all` are strong Kleene logic over truths, so no
-order of evaluation can be told from another, and nothing here stops early.
+Theory. An expression has a *value*: a JSON value, `MISSING` when its path leads nowhere, or
+`UNKNOWN` when it has none (a step into something that is no record or list, an operator on wrong
+kinds). A condition has a *truth*: TRUE, FALSE or UNKNOWN. They meet in two places: a value that is
+exactly `true` or `false` is that truth and every other value is UNKNOWN; a truth used as a value
+is `true`, `false` or `UNKNOWN`. `and`, `or`, `not`, `any` and `all` are strong Kleene logic over
+truths, so no order of evaluation can be told from another, and nothing here stops early.
 
 The condition of a rule (Law 2) is the conjunction of its package's servers, its `for` clauses, its
 `on` clauses and its `when`s and `unless`es. `blame` explains an UNKNOWN, by the paths that made it

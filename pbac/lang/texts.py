@@ -1,7 +1,7 @@
 """`because` and `internal` texts with a request's values filled in.
 
-Values come from callers, texts end up in logs, terminals and language models: so control, format and
-line-breaking characters are escaped, and both the value and the whole are bounded.
+Values come from callers, texts end up in logs, terminals and language models: so control, format
+and line-breaking characters are escaped, and both the value and the whole are bounded.
 """
 
 from __future__ import annotations
