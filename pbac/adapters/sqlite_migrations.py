@@ -68,6 +68,21 @@ CREATE TABLE used_ids (
 ) STRICT
 """
 
+# AUTOINCREMENT: a number is never given again, also after its row has left.
+_CLIENT_CHANGES: Final = """
+CREATE TABLE client_changes (
+  number        INTEGER PRIMARY KEY AUTOINCREMENT,
+  event         TEXT NOT NULL,
+  client_id     TEXT NOT NULL,
+  client_name   TEXT NOT NULL,
+  tier          TEXT NOT NULL,
+  kind          TEXT,
+  actor         TEXT NOT NULL,
+  detail        TEXT NOT NULL,
+  changed_at_ms INTEGER NOT NULL
+) STRICT
+"""
+
 MIGRATIONS: Final = (
     Migration(
         1,
@@ -82,6 +97,7 @@ MIGRATIONS: Final = (
             "CREATE INDEX used_ids_by_expiry ON used_ids (expires_at_ms)",
         ),
     ),
+    Migration(2, "changes by operators, to be recorded", (_CLIENT_CHANGES,)),
 )
 
 _LEDGER: Final = """

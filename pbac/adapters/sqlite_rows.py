@@ -17,11 +17,12 @@ from pbac.base.limits import (
     USED_IDS_MAX,
 )
 from pbac.oauth.client_metadata import skeleton
-from pbac.oauth.model import AccessToken, Client, PrincipalRecord, SpentId
+from pbac.oauth.model import AccessToken, Client, ClientChange, PrincipalRecord, SpentId
 from pbac.oauth.storage import StorageError
 
 _CLIENT_FIELDS: Final = tuple(field.name for field in msgspec.structs.fields(Client))
 _TOKEN_FIELDS: Final = tuple(field.name for field in msgspec.structs.fields(AccessToken))
+_CHANGE_FIELDS: Final = tuple(field.name for field in msgspec.structs.fields(ClientChange))
 _CLIENT_COLUMNS: Final = ", ".join(f"c.{name}" for name in _CLIENT_FIELDS)
 _TOKEN_COLUMNS: Final = ", ".join(f"t.{name}" for name in _TOKEN_FIELDS)
 
@@ -42,6 +43,14 @@ _COUNT_LIVE: Final = """SELECT count(*) FROM access_tokens
 _INSERT_TOKEN: Final = (
     f"INSERT INTO access_tokens ({', '.join(_TOKEN_FIELDS)}) "  # noqa: S608
     f"VALUES ({', '.join('?' * len(_TOKEN_FIELDS))})"
+)
+_OLDEST_CHANGE: Final = (
+    f"SELECT {', '.join(_CHANGE_FIELDS)} FROM client_changes "  # noqa: S608
+    "ORDER BY number LIMIT 1"
+)
+_INSERT_CHANGE: Final = (
+    f"INSERT INTO client_changes ({', '.join(_CHANGE_FIELDS)}) "  # noqa: S608
+    f"VALUES ({', '.join('?' * len(_CHANGE_FIELDS))})"
 )
 _ALL_CLIENT_COLUMNS: Final = (*_CLIENT_FIELDS, "name_skeleton")
 _INSERT_CLIENT: Final = (
@@ -142,6 +151,11 @@ class SqliteTransaction:
         query = "SELECT 1 FROM used_ids WHERE issuer = ? AND id = ?"
         return self._row(query, used.issuer, used.id) is not None
 
+    def find_oldest_change(self) -> ClientChange | None:
+        """See `Reader.find_oldest_change`."""
+        row = self._row(_OLDEST_CHANGE)
+        return None if row is None else ClientChange(**dict(zip(_CHANGE_FIELDS, row, strict=True)))
+
     def insert_client(self, client: Client) -> None:
         """See `Transaction.insert_client`."""
         self._connection.execute(_INSERT_CLIENT, _write_client(client))
@@ -175,3 +189,12 @@ class SqliteTransaction:
             (used.issuer, used.id, used.expires_at_ms),
         )
         return added.rowcount == 1
+
+    def add_change(self, change: ClientChange) -> None:
+        """See `Transaction.add_change`."""
+        fields = msgspec.structs.asdict(change) | {"number": None}
+        self._connection.execute(_INSERT_CHANGE, tuple(fields.values()))
+
+    def remove_change(self, number: int) -> None:
+        """See `Transaction.remove_change`."""
+        self._connection.execute("DELETE FROM client_changes WHERE number = ?", (number,))

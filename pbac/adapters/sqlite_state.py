@@ -88,6 +88,12 @@ class SqliteState:
             finally:
                 self._reader.execute("ROLLBACK")
 
+    def version(self) -> int:
+        """Changes whenever another connection, of this process or another, has committed."""
+        with _storage_errors():
+            (version,) = self._reader.execute("PRAGMA data_version").fetchone()
+        return int(version)
+
     def find_principal_record(self, token_hash: bytes) -> PrincipalRecord | None:
         """See `Storage.find_principal_record`.
 

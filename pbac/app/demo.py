@@ -37,6 +37,7 @@ from pbac.oauth.software_statement import sign_statement
 PULL: Final = {"owner": "acme", "repo": "api", "pull_number": 7}
 READY_SECONDS_MAX: Final = 30.0
 PUBLISH_SECONDS_MAX: Final = 10.0
+RECORDED_SECONDS_MAX: Final = 2.0
 OLD_LINE: Final = "permit merge\n  for tier >= trusted"
 NEW_LINE: Final = "permit merge\n  for tier >= developer"
 
@@ -239,7 +240,8 @@ async def call_suspended(demo: Demo) -> Step:
 
 
 def verify(demo: Demo) -> Step:
-    """Step 6: the record proves itself."""
+    """Step 6: the record proves itself, and the suspension, made in another process, is in it."""
+    _wait_for_suspension(demo)
     text = _pbac_output(demo, "audit", "verify")
     return Step(title="`pbac audit verify` proves the record", note=text.strip().splitlines()[0])
 
@@ -316,6 +318,18 @@ def _record(demo: Demo, decision_id: str) -> dict[str, Any]:
         if record.get("decision_id") == decision_id and record.get("kind") == "decision":
             return record
     raise DemoError(f"decision `{decision_id}` is not in the record")
+
+
+def _wait_for_suspension(demo: Demo) -> None:
+    """The gateway records what the operator did as soon as it sees it."""
+    deadline = time.monotonic() + RECORDED_SECONDS_MAX
+    while True:
+        lines = _pbac_output(demo, "audit", "tail", "-n", "20", "--json").splitlines()
+        for record in map(json.loads, lines):
+            if (record.get("kind"), record.get("event")) == ("token", "suspended"):
+                _must(record["agent"]["id"] == demo.client_id, "another agent was suspended")
+                return
+        _must(time.monotonic() < deadline, "the suspension is not in the record")
 
 
 def _raw_call(demo: Demo) -> tuple[int, dict[str, Any]]:

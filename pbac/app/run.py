@@ -26,6 +26,7 @@ from pbac.adapters.sqlite_state import open_state
 from pbac.app.assemble import Parts, assemble, open_audit
 from pbac.app.config import Config
 from pbac.app.discovery import keep_discovering
+from pbac.app.outbox import keep_recording_changes
 from pbac.audit.record import GatewayRecord, PolicyRecord
 from pbac.audit.storage import AuditUnavailable
 from pbac.base.clock import SystemClock
@@ -46,11 +47,16 @@ REFUSALS_SECONDS: Final = 10.0
 FIRST_TOOLS_SECONDS_MAX: Final = 5.0
 """How long the start waits for backends to list their tools before serving without them."""
 
+SWITCH_SECONDS: Final = 0.0005
+"""How long the event loop may keep the interpreter from the writer of the record. With Python's
+own 5 ms every batch waits that long for each of its steps while the loop is busy."""
+
 _log = logging.getLogger("pbac")
 
 
 def run(config: Config) -> None:
     """Serve until SIGTERM or SIGINT. Raises `PbacError` when the gateway must not start."""
+    sys.setswitchinterval(SWITCH_SECONDS)
     logging.basicConfig(level=logging.INFO, format="%(asctime)s %(levelname)s %(name)s %(message)s")
     if sys.platform == "win32":
         asyncio.run(_until_stopped(config))
@@ -100,6 +106,7 @@ async def serving(config: Config) -> AsyncIterator[Parts]:
         await _discover(parts, tasks)
         tasks.start(_keep_policies(parts, publication))
         tasks.start(_keep_refusals(parts))
+        tasks.start(keep_recording_changes(state, audit))
         await stack.enter_async_context(_listening(parts, tasks))
         yield parts
 

@@ -9,7 +9,7 @@ first record made durable by the same sync), `time` and `time_ms` of that batch,
 |---|---|
 | decision | before anything is forwarded; a call without it never leaves the gateway |
 | outcome | after the answer, under the same `decision_id` |
-| token | an access token or a registration was issued, refused or revoked |
+| token | an access token was issued, asked about or revoked; an agent registered or changed |
 | policy | a policy set was published or refused |
 | gateway | started, stopped, recovered, fault |
 | refusals | unauthenticated and malformed requests of a window, counted: never one row each |
@@ -100,7 +100,15 @@ class OutcomeRecord(_Record, frozen=True, tag="outcome"):
 
 
 class TokenRecord(_Record, frozen=True, tag="token"):
-    """`event`: `issued`, `refused`, `revoked`, `registered`, `suspended`, `promoted`."""
+    """What happened to an access token or to the agent that holds it.
+
+    Attributes:
+        event: `issued`, `refused`, `revoked`, `introspected`; `registered`, `suspended`,
+            `resumed`, `promoted` (the operator set the tier, in either direction).
+        outbox_id: of a change made in another process: its number there. Two records with one
+            number are one change, told again after a crash.
+        changed_ms: when that change was made. `actor`: the system's name for who made it.
+    """
 
     event: str
     agent: dict[str, Any]
@@ -112,6 +120,9 @@ class TokenRecord(_Record, frozen=True, tag="token"):
     code: str = ""
     detail: str = ""
     policy_version: str = ""
+    actor: str = ""
+    changed_ms: int = 0
+    outbox_id: int = 0
 
 
 class PolicyRecord(_Record, frozen=True, tag="policy"):

@@ -79,7 +79,8 @@ def register_agent(
 ) -> None:
     """Register an agent you vouch for yourself; prints its credentials once."""
     from pbac.crypto.keys import parse_public_keys, render_jwk
-    from pbac.oauth.registration import prepare_by_operator, register
+    from pbac.oauth.administration import register_client
+    from pbac.oauth.registration import prepare_by_operator
 
     keys = None if jwks is None else parse_public_keys(jwks.read_bytes())
     with _state(config) as (state, now_ms):
@@ -92,7 +93,7 @@ def register_agent(
             jwks=None if keys is None else {"keys": [render_jwk(key) for key in keys]},
             **optional,
         )
-        state.transact_now(lambda tx: register(tx, draft, now_ms))
+        state.transact_now(lambda tx: register_client(tx, draft, actor=_operator(), now_ms=now_ms))
     click.echo(f"client_id      {draft.client.client_id}")
     if draft.secret:
         click.echo(f"client_secret  {draft.secret}")
@@ -123,17 +124,32 @@ def set_tier(config: Path, client_id: str, tier: str) -> None:
     """Set the tier yourself, whatever the agent's statement said."""
     from pbac.oauth.administration import set_client_tier
 
-    with _state(config) as (state, _):
-        client = state.transact_now(lambda tx: set_client_tier(tx, client_id, tier))
+    with _state(config) as (state, now_ms):
+        client = state.transact_now(
+            lambda tx: set_client_tier(tx, client_id, tier, actor=_operator(), now_ms=now_ms)
+        )
     click.echo(f"`{client.client_id}` ({client.client_name}) has the tier `{client.tier}`")
 
 
 def _set_status(config: Path, client_id: str, status: ClientStatus) -> None:
     from pbac.oauth.administration import set_client_status
 
-    with _state(config) as (state, _):
-        client = state.transact_now(lambda tx: set_client_status(tx, client_id, status))
+    with _state(config) as (state, now_ms):
+        client = state.transact_now(
+            lambda tx: set_client_status(tx, client_id, status, actor=_operator(), now_ms=now_ms)
+        )
     click.echo(f"`{client.client_id}` ({client.client_name}) is {client.status}")
+
+
+def _operator() -> str:
+    """The account that runs this command, by the system's own word, not the environment's."""
+    import pwd
+
+    number = os.getuid()
+    try:
+        return pwd.getpwuid(number).pw_name
+    except KeyError:
+        return f"uid {number}"
 
 
 @contextmanager

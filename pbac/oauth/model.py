@@ -9,6 +9,7 @@ import msgspec
 from pbac.crypto.keys import PublicKey
 
 ClientStatus: TypeAlias = Literal["active", "suspended"]
+ChangeEvent: TypeAlias = Literal["registered", "suspended", "resumed", "promoted"]
 TierSource: TypeAlias = Literal["statement", "ceiling", "operator"]
 AuthMethod: TypeAlias = Literal["client_secret_basic", "client_secret_post", "private_key_jwt"]
 
@@ -69,6 +70,28 @@ class AccessToken(msgspec.Struct, frozen=True, kw_only=True):
     def token_id(self) -> str:
         """Names the token in records and listings; of no use as a credential."""
         return f"at_{self.token_hash[:12].hex()}"
+
+
+class ClientChange(msgspec.Struct, frozen=True, kw_only=True):
+    """What the operator did to an agent, kept beside the state until it stands in the record.
+
+    Attributes:
+        number: given by the store, rising and never reused; 0 before. The record carries it, so
+            that a change recorded twice (a crash between record and removal) is recognisable.
+        tier, kind: of the agent after the change.
+        actor: the operating system's name for whoever did it. `detail` is for people.
+        changed_at_ms: when; the record's own time is when it was told.
+    """
+
+    number: int = 0
+    event: ChangeEvent
+    client_id: str
+    client_name: str
+    tier: str
+    kind: str | None = None
+    actor: str
+    detail: str = ""
+    changed_at_ms: int
 
 
 class PrincipalRecord(msgspec.Struct, frozen=True):

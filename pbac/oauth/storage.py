@@ -12,7 +12,7 @@ from collections.abc import Callable, Sequence
 from typing import Protocol, TypeVar
 
 from pbac.base.errors import PbacError
-from pbac.oauth.model import AccessToken, Client, PrincipalRecord, SpentId
+from pbac.oauth.model import AccessToken, Client, ClientChange, PrincipalRecord, SpentId
 
 Result = TypeVar("Result")
 
@@ -54,6 +54,10 @@ class Reader(Protocol):
         """True when this id of this issuer has been spent."""
         ...
 
+    def find_oldest_change(self) -> ClientChange | None:
+        """The first change by an operator that is not known to stand in the record."""
+        ...
+
 
 class Transaction(Reader, Protocol):
     """A view that no other writer changes, and the changes to it."""
@@ -80,6 +84,14 @@ class Transaction(Reader, Protocol):
         Raises:
             StorageError: when no more ids can be remembered; then nothing may be accepted.
         """
+        ...
+
+    def add_change(self, change: ClientChange) -> None:
+        """Keep a change until `remove_change`; the store numbers it, whatever `number` says."""
+        ...
+
+    def remove_change(self, number: int) -> None:
+        """Forget a change that is durably recorded. Removing twice is allowed."""
         ...
 
 

@@ -412,6 +412,18 @@ def test_a_database_of_schema_1_is_brought_forward_and_keeps_its_rows():
     connection.close()
 
 
+def test_a_state_that_version_1_wrote_is_opened_and_keeps_its_agents(tmp_path):
+    connection = migrated(
+        MIGRATIONS[:1], sqlite3.connect(tmp_path / FILE_NAME, isolation_level=None)
+    )
+    sqlite_rows.SqliteTransaction(connection).insert_client(client())
+    connection.close()
+    opened = open_state(tmp_path, NOW_MS)
+    assert opened.read(lambda reader: reader.list_clients()) == [client()]
+    assert opened.read(lambda reader: reader.find_oldest_change()) is None
+    opened.close()
+
+
 def test_a_newer_or_foreign_database_is_refused():
     step = Migration(len(MIGRATIONS) + 1, "from the future", ("CREATE TABLE f (x) STRICT",))
     step = step._replace(statements=("CREATE TABLE future (x INTEGER) STRICT",))

@@ -37,6 +37,7 @@ TIERS = ("read_only", "developer", "trusted")
 NEEDS = {"github:prs:read": "read_only", "github:prs:merge": "trusted", "github:secret": "never"}
 FORM = "application/x-www-form-urlencoded"
 RS = ("rs1", "rs-secret")
+BY = {"actor": "root", "now_ms": 1}
 
 
 class Record:
@@ -225,7 +226,9 @@ async def test_a_scope_policy_withholds_sleeps_in_the_token_and_wakes_with_the_t
     form = {"token": answer["access_token"]}
     _, before = await gateway.post("/introspect", form, headers=basic(*RS))
     assert before["scope"] == "github:prs:read"
-    await gateway.state.transact(lambda tx: set_client_tier(tx, agent["client_id"], "trusted"))
+    await gateway.state.transact(
+        lambda tx: set_client_tier(tx, agent["client_id"], "trusted", **BY)
+    )
     _, after = await gateway.post("/introspect", form, headers=basic(*RS))
     assert after["scope"] == "github:prs:read github:prs:merge"
     assert (after["active"], after["client_id"]) == (True, agent["client_id"])
@@ -470,13 +473,13 @@ async def test_a_suspended_agent_gets_no_token_and_its_old_ones_die_at_once(gate
     agent, answer = await agent_and_token(gateway)
     client_id, token = agent["client_id"], answer["access_token"]
     assert await gateway.call(token) == (200, None)
-    await gateway.state.transact(lambda tx: set_client_status(tx, client_id, "suspended"))
+    await gateway.state.transact(lambda tx: set_client_status(tx, client_id, "suspended", **BY))
     assert await gateway.call(token) == (401, "suspended")
     status, answer = await gateway.post("/token", GRANT, headers=credentials(agent))
     assert (status, answer["error"]) == (400, "unauthorized_client")
     form = {"token": token}
     assert (await gateway.post("/introspect", form, headers=basic(*RS)))[1] == {"active": False}
-    await gateway.state.transact(lambda tx: set_client_status(tx, client_id, "active"))
+    await gateway.state.transact(lambda tx: set_client_status(tx, client_id, "active", **BY))
     assert await gateway.call(token) == (200, None)
 
 
@@ -628,7 +631,7 @@ async def test_an_agent_suspended_while_its_token_was_decided_gets_none(gateway,
 
     async def suspend_meanwhile(record):
         await gateway.state.transact(
-            lambda tx: set_client_status(tx, agent["client_id"], "suspended")
+            lambda tx: set_client_status(tx, agent["client_id"], "suspended", **BY)
         )
         return await append(record)
 
