@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
-from datetime import UTC, datetime
-from typing import Any
+from datetime import date
+from typing import Any, Final
 
 from pbac.catalog.tools import Tool
 from pbac.gateway.principal import Principal
 from pbac.model.request import DecisionRequest
+
+_EPOCH: Final = date(1970, 1, 1).toordinal()
+_DAY_MS: Final = 24 * 3_600 * 1_000
 
 
 def tool_call(tool: Tool, method: str = "tools/call") -> dict[str, Any]:
@@ -27,7 +30,7 @@ def tool_call(tool: Tool, method: str = "tools/call") -> dict[str, Any]:
 
 def environment(now_ms: int, *, ip: str, client: str, name: str) -> dict[str, Any]:
     """The `env` root; `client` is self-reported, `ip` the peer or what a trusted proxy says."""
-    today = datetime.fromtimestamp(now_ms / 1000, UTC).date().isoformat()
+    today = date.fromordinal(_EPOCH + now_ms // _DAY_MS).isoformat()
     env = {"now": now_ms, "today": today, "environment": name}
     if ip:
         env["ip"] = ip

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import asyncio
 import re
+from collections.abc import Awaitable, Coroutine
 from typing import Any, Final
 
 from aiohttp import hdrs, web
@@ -107,39 +108,39 @@ class _Stream:
         return self._response
 
     async def keep_alive(self) -> None:
-        """Comments for as long as nothing else is sent; cancelled when the answer is there."""
+        """A comment now and then, until cancelled: the answer is there."""
         while True:
-            await asyncio.sleep(KEEP_ALIVE_SECONDS)
             await self.write(KEEP_ALIVE)
+            await asyncio.sleep(KEEP_ALIVE_SECONDS)
 
 
 async def _serve(
     gateway: Gateway, principal: Principal, http: HttpRequest, request: web.Request
 ) -> web.StreamResponse:
-    """Run the call; a legacy client's disconnect does not cancel it, a modern one's does.
+    """Run the call, and keep a stream open that stays silent for long."""
+    stream = _Stream(request)
+    comments: list[asyncio.Task[None]] = []
+    silence = asyncio.get_running_loop().call_later(
+        KEEP_ALIVE_SECONDS, lambda: comments.append(asyncio.create_task(stream.keep_alive()))
+    )
+    try:
+        answer = await _uncancelled(request, _answer(gateway, principal, http, stream))
+    finally:
+        silence.cancel()
+        for task in comments:
+            task.cancel()
+    return await stream.finish(answer)
+
+
+def _uncancelled(request: web.Request, answering: Coroutine[Any, Any, Answer]) -> Awaitable[Answer]:
+    """What to await: a legacy client's disconnect does not end its call, a modern one's does.
 
     2025-11-25 transports: "Disconnection SHOULD NOT be interpreted as the client cancelling";
     2026-07-28: closing the stream is the cancellation.
     """
-    stream = _Stream(request)
-    call = asyncio.ensure_future(_answer(gateway, principal, http, stream))
-    silence = asyncio.get_running_loop().call_later(
-        KEEP_ALIVE_SECONDS, lambda: None if call.done() else _start_keep_alive(stream, call)
-    )
-    try:
-        answer = await asyncio.shield(call)
-    except asyncio.CancelledError:
-        if request.headers.get(PROTOCOL_VERSION) in MODERN_VERSIONS:
-            call.cancel()
-        raise
-    finally:
-        silence.cancel()
-    return await stream.finish(answer)
-
-
-def _start_keep_alive(stream: _Stream, call: asyncio.Future[Answer]) -> None:
-    comments = asyncio.ensure_future(stream.keep_alive())
-    call.add_done_callback(lambda _: comments.cancel())
+    if request.headers.get(PROTOCOL_VERSION) in MODERN_VERSIONS:
+        return answering
+    return asyncio.shield(asyncio.ensure_future(answering))
 
 
 async def _answer(
@@ -186,6 +187,9 @@ async def _read_body(request: web.Request) -> bytes | None:
     if (request.content_length or 0) > REQUEST_BODY_BYTES_MAX:
         return None
     try:
+        # Nearly every body came along with its headers; a timer would cost more than reading it.
+        if request.content.is_eof():
+            return await request.read()
         async with asyncio.timeout(REQUEST_BODY_SECONDS_MAX):
             return await request.read()
     except web.HTTPRequestEntityTooLarge:

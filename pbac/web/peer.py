@@ -20,6 +20,8 @@ def client_address(peer: str, forwarded_for: str | None, trusted: tuple[Network,
     `X-Forwarded-For` is read from the right, past trusted proxies only: what stands further
     left was written by the client itself.
     """
+    if not trusted and ":" not in peer:
+        return peer  # the socket's own IPv4 address is canonical
     hop = _address(peer)
     if hop is None or forwarded_for is None or not _is_within(hop, trusted):
         return str(hop) if hop else ""
