@@ -16,7 +16,8 @@ tail newer than the last checkpoint that is removed together with the wish to ha
 second of records after a crash), and a whole log replaced by someone who holds the key. Against
 both help checkpoints that others keep; their format is the one that public witnesses sign.
 
-Time is an argument and there is no file or thread here: `AuditLog` is driven by one writer thread (`adapters/group_commit`).
+Time is an argument and there is no file or thread here: `AuditLog` is driven by one writer thread
+(`adapters/group_commit`).
 """
 
 from __future__ import annotations

@@ -123,8 +123,6 @@ AUDIT_STRING_CHARACTERS_MAX: Final = 4 * 1024
 AUDIT_ITEMS_MAX: Final = 256
 AUDIT_PROBLEMS_MAX: Final = 100
 AUDIT_FLIP_SEARCH_BYTES_MAX: Final = 4 * 1024
-AUDIT_REFUSAL_CODES_MAX: Final = 64
-AUDIT_REFUSAL_WINDOW_SECONDS: Final = 60.0
 AUDIT_TAIL_RECORDS_MAX: Final = 100_000
 
 # --- Duties --------------------------------------------------------------------------------
