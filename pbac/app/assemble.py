@@ -194,6 +194,17 @@ def read_publisher(config: Config, publisher: PublisherConfig) -> Publisher:
     )
 
 
+def undeclared_ceilings(config: Config, policy_set: PolicySet) -> list[str]:
+    """One complaint for each publisher whose ceiling the policies in force do not declare."""
+    declared = ", ".join(f"`{tier}`" for tier in policy_set.tiers) or "none"
+    return [
+        f"publisher `{each.name}` has the tier ceiling `{each.tier_ceiling}`, which no policy "
+        f"declares (declared: {declared}): every registration by it is refused"
+        for each in config.publishers
+        if each.tier_ceiling not in policy_set.tiers
+    ]
+
+
 def resource_servers(config: Config, resource: str) -> tuple[ResourceServer, ...]:
     """Who may introspect. Raises `ConfigError` when a secret is not in the environment."""
     return tuple(

@@ -18,6 +18,9 @@ import msgspec
 
 from pbac.base.errors import PbacError
 from pbac.base.suggest import did_you_mean
+from pbac.catalog.backends import NAME_SEPARATOR
+from pbac.oauth.errors import OAuthError
+from pbac.oauth.scopes import parse_patterns
 
 _NAME: Final = re.compile(r"[a-z0-9](?:[a-z0-9_-]{0,62}[a-z0-9])?")
 
@@ -193,7 +196,24 @@ def _complaints(config: Config) -> Iterator[tuple[str, str | None]]:
             yield f"`trusted_proxies` has `{proxy}`, which is no network", "write `10.0.0.0/8`"
     yield from _named_once("backends", [backend.name for backend in config.backends])
     yield from _named_once("publishers", [publisher.name for publisher in config.publishers])
+    for publisher in config.publishers:
+        for scope in publisher.scopes:
+            if not _is_scope_pattern(scope):
+                yield (
+                    f"publisher `{publisher.name}` has `{scope}`, which is no scope pattern",
+                    "write a scope, or a prefix that ends in `*` or `**`, like `github:**`",
+                )
+        if not publisher.scopes:
+            yield (
+                f"publisher `{publisher.name}` may grant no scope at all",
+                "leave `scopes` out for all of them, or name some",
+            )
     for backend in config.backends:
+        if NAME_SEPARATOR in backend.name:
+            yield (
+                f"backend `{backend.name}` has `{NAME_SEPARATOR}` in its name",
+                "it stands between backend and tool in the names agents see; use `-` or one `_`",
+            )
         if (backend.url is None) == (backend.command is None):
             yield f"backend `{backend.name}` needs either `url` or `command`", None
         if backend.url is not None and urlsplit(backend.url).scheme not in {"http", "https"}:
@@ -209,6 +229,13 @@ def _named_once(section: str, names: list[str]) -> Iterator[tuple[str, str | Non
             yield f"`{section}` has the name `{name}`", "use a-z, 0-9, `-` and `_`, at most 64"
         elif names.count(name) > 1:
             yield f"`{section}` names `{name}` twice", "names are unique"
+
+
+def _is_scope_pattern(text: str) -> bool:
+    try:
+        return parse_patterns(text) == (text,)
+    except OAuthError:
+        return False
 
 
 def _is_network(text: str) -> bool:

@@ -12,7 +12,7 @@ import logging
 import signal
 import ssl
 import sys
-from collections.abc import AsyncIterator, Callable, Coroutine
+from collections.abc import AsyncIterator, Callable, Coroutine, Sequence
 from contextlib import AsyncExitStack, asynccontextmanager
 from typing import Any, Final
 
@@ -23,7 +23,7 @@ from watchfiles import awatch
 from pbac import __version__
 from pbac.adapters.policy_directory import load_policies, watch_policies
 from pbac.adapters.sqlite_state import open_state
-from pbac.app.assemble import Parts, assemble, open_audit
+from pbac.app.assemble import Parts, assemble, open_audit, undeclared_ceilings
 from pbac.app.config import Config
 from pbac.app.discovery import keep_discovering
 from pbac.app.outbox import keep_recording_changes
@@ -97,6 +97,7 @@ async def serving(config: Config) -> AsyncIterator[Parts]:
             audit_keys=audit_keys,
             http=http,
         )
+        _warn(undeclared_ceilings(config, policy_set))
         await audit.append(_started(parts))
         stack.push_async_callback(_record_stop, parts)
         for upstream in parts.upstreams.values():
@@ -169,6 +170,12 @@ async def _keep_policies(parts: Parts, first: Publication) -> None:
         published.current = publication.policy_set
         parts.metrics.published(publication.policy_set.rule_count)
         _log.info("policy set %s is in force", published.current.version)
+        _warn(undeclared_ceilings(parts.config, publication.policy_set))
+
+
+def _warn(complaints: Sequence[str]) -> None:
+    for complaint in complaints:
+        _log.warning("%s", complaint)
 
 
 def _policy_record(publication: Publication, previous: str) -> PolicyRecord:
