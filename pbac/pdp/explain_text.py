@@ -15,7 +15,7 @@ from pbac.pdp.explain import ClauseExplained, Explanation, Reading, RuleExplaine
 MARKS: Final[Mapping[str, str]] = {"true": "✓", "false": "✗", "unknown": "?"}
 _CLAUSE_COLUMNS_MAX: Final = 56
 _UNITS: Final = (("d", 86_400_000), ("h", 3_600_000), ("m", 60_000), ("s", 1_000), (" ms", 1))
-_MOMENT_MS_MAX: Final = 250_000_000_000_000
+_MOMENT_MS_MAX: Final = 253_402_300_799_999
 _RESET: Final = "\x1b[0m"
 
 
@@ -78,7 +78,7 @@ def _value(reading: Reading) -> str:
     """As JSON, but moments and durations, which are milliseconds in a request, as policies do."""
     root, _, field = reading.path.partition(".")
     kind, value = FIELDS.get(root, {}).get(field), reading.value
-    if type(value) is int and kind == "datetime" and abs(value) <= _MOMENT_MS_MAX:
+    if type(value) is int and kind == "datetime" and 0 <= value <= _MOMENT_MS_MAX:
         moment = datetime.fromtimestamp(value / 1000, UTC)
         return moment.isoformat(timespec="milliseconds").replace("+00:00", "Z")
     if type(value) is int and kind == "duration" and value > 0:
