@@ -39,7 +39,8 @@ def _run(folder: Path, console: Console, *, serve: bool, as_json: bool) -> int:
 
     with running(folder) as demo:
         if not as_json:
-            console.print(f"[bold]PBAC Gateway[/] at {demo.origin}/mcp, policy {demo.policy}\n")
+            console.print(f"[bold]PBAC Gateway[/]  {demo.origin}/mcp")
+            console.print(f"[dim]{demo.policy}[/]\n", soft_wrap=True)
         asyncio.run(_walk(demo, console, as_json=as_json))
         if serve:
             _keep_serving(demo, console)
@@ -68,10 +69,16 @@ def _print(console: Console, number: int, step: Step) -> None:
     colour = "red" if step.status >= 400 else "green"
     status = f"[{colour}]{step.status}[/]" if step.status else "   "
     console.print(f"[dim]{number:>2}[/]  {status}  [bold]{escape(step.title)}[/]")
-    for label in ("tool", "rule", "reason", "decision_id", "note"):
-        if value := getattr(step, label):
-            name = {"decision_id": "decision", "note": ""}.get(label, label)
-            console.print(f"          [dim]{name:<9}[/]{escape(value)}", soft_wrap=True)
+    if step.note:
+        console.print(f"         [dim]{escape(step.note)}[/]", soft_wrap=True)
+    for name, value in (
+        ("tool", step.tool),
+        ("rule", step.rule),
+        ("reason", step.reason),
+        ("decision", step.decision_id),
+    ):
+        if value:
+            console.print(f"         [dim]{name:<9}[/]{escape(value)}", soft_wrap=True)
 
 
 def _keep_serving(demo: Demo, console: Console) -> None:

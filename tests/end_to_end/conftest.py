@@ -57,6 +57,10 @@ class RunningGateway:
     process: subprocess.Popen
 
     @property
+    def port(self) -> int:
+        return int(self.origin.rpartition(":")[2])
+
+    @property
     def url(self) -> str:
         return f"{self.origin}/mcp"
 
@@ -134,7 +138,15 @@ def serve(tmp_path):
     """`serve(backends=[…], story=…, edit=function of the config text)` → a ready gateway."""
     running = []
 
-    def start(*, backends=(), story="starter", edit=lambda text: text, policy=None, **environment):
+    def start(
+        *,
+        backends=(),
+        story="starter",
+        edit=lambda text: text,
+        policy=None,
+        ready=RunningGateway.version,
+        **environment,
+    ):
         directory = tmp_path / f"gateway{len(running)}"
         port = free_port()
         origin = f"http://127.0.0.1:{port}"
@@ -162,7 +174,7 @@ def serve(tmp_path):
             assert process.poll() is None, "the gateway stopped while starting"
             assert time.monotonic() < deadline, "the gateway was not ready in time"
             try:
-                gateway.version()
+                assert ready(gateway)
             except OSError:
                 time.sleep(0.05)
             else:
