@@ -213,6 +213,7 @@ class _Told(msgspec.Struct, frozen=True):
     answer: Answer
     outcome: str
     detail: str = ""
+    upstream_us: int = 0
 
 
 _GONE: Final = _Told(Answer(status=0), "cancelled")
@@ -238,6 +239,7 @@ def _record_outcome(gateway: Gateway, decision_id: str, told: _Told, took: float
         outcome=told.outcome,
         detail=told.detail,
         http_status=told.answer.status,
+        upstream_us=told.upstream_us,
         total_us=round(took * 1_000_000),
     )
     try:
@@ -253,6 +255,7 @@ async def _ask(gateway: Gateway, caller: Caller, ruling: Ruling) -> _Told:
     tool, plan = ruling.tool, ruling.plan
     assert tool is not None
     assert plan is not None
+    asked = gateway.clock.monotonic()
     try:
         answered = await gateway.upstreams[tool.backend].call_tool(
             tool.name,
@@ -265,16 +268,17 @@ async def _ask(gateway: Gateway, caller: Caller, ruling: Ruling) -> _Told:
     except UpstreamError as failed:
         ran = {True: "it ran", False: "it did not run", None: "it may have run"}[failed.executed]
         return _Told(_failed(caller, failed), failed.code, f"{failed.message}; {ran}")
+    upstream_us = round((gateway.clock.monotonic() - asked) * 1_000_000)
     try:
         kept = after(plan, answered)
     except RedactionError as failed:
         message = "the result could not be redacted as policy demands, so it is withheld"
         status = http_status("duty_failed", modern=caller.wire.modern)
         withheld = error(caller.request_id, "duty_failed", message)
-        return _Told(json_answer(withheld, status), "duty_failed", failed.message)
+        return _Told(json_answer(withheld, status), "duty_failed", failed.message, upstream_us)
     shaped = complete(kept, gateway.settings.server) if caller.wire.modern else plain(kept)
     outcome = "tool_error" if answered.get("isError") is True else "completed"
-    return _Told(json_answer(result(caller.request_id, shaped)), outcome)
+    return _Told(json_answer(result(caller.request_id, shaped)), outcome, "", upstream_us)
 
 
 def _meta(call: ToolCall) -> dict[str, Any]:
