@@ -225,7 +225,7 @@ def read_message(body: bytes) -> jsonrpc.Message:
         UpstreamError: when it is not one that a caller might be sent either.
     """
     try:
-        message = jsonrpc.parse(body)
+        message = jsonrpc.parse_answer(body)
     except wire_errors.JsonRpcError as error:
         raise protocol_error(f"it sent no sound message: {error.message}", executed=None) from None
     if isinstance(message, jsonrpc.Batch):

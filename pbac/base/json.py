@@ -12,12 +12,14 @@ import hashlib
 import json
 import math
 import re
+from functools import partial
 from typing import Any, Final
 
 import orjson
 
 from pbac.base.errors import PbacError
 from pbac.base.limits import (
+    JSON_ANSWER_INTEGER_MAX,
     JSON_DEPTH_MAX,
     JSON_INTEGER_MAX,
     JSON_MEMBERS_MAX,
@@ -48,11 +50,11 @@ def _pairs(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
     return members
 
 
-def _integer(text: str) -> int:
-    if len(text) <= JSON_NUMBER_CHARACTERS_MAX and abs(number := int(text)) <= JSON_INTEGER_MAX:
+def _integer(text: str, integer_max: int = JSON_INTEGER_MAX) -> int:
+    if len(text) <= JSON_NUMBER_CHARACTERS_MAX and abs(number := int(text)) <= integer_max:
         return number
     raise JsonNumberError(
-        f"the integer `{text[:24]}` is beyond ±{JSON_INTEGER_MAX}", help="send it as a string"
+        f"the integer `{text[:24]}` is beyond ±{integer_max}", help="send it as a string"
     )
 
 
@@ -74,6 +76,12 @@ _BRACKET: Final = re.compile(r"[\[\]{}]")
 _DECODER: Final = json.JSONDecoder(
     object_pairs_hook=_pairs, parse_int=_integer, parse_float=_decimal, parse_constant=_constant
 )
+_ANSWER_DECODER: Final = json.JSONDecoder(
+    object_pairs_hook=_pairs,
+    parse_int=partial(_integer, integer_max=JSON_ANSWER_INTEGER_MAX),
+    parse_float=_decimal,
+    parse_constant=_constant,
+)
 
 
 def decode(data: bytes) -> Any:
@@ -82,15 +90,29 @@ def decode(data: bytes) -> Any:
     Raises:
         JsonError: with a message for the sender; `JsonNumberError` for numbers out of range.
     """
+    return _decode(data, _DECODER)
+
+
+def decode_answer(data: bytes) -> Any:
+    """As `decode`, with integers of 64 bits: an answer is passed on, and nobody decides on it.
+
+    The call has run by then, so refusing its result for a large number would help nobody.
+    """
+    return _decode(data, _ANSWER_DECODER)
+
+
+def _decode(data: bytes, decoder: json.JSONDecoder) -> Any:
     try:
         text = data.decode("utf-8")
     except UnicodeDecodeError as error:
         raise JsonError(f"not UTF-8 at byte {error.start}") from None
+    if text.startswith("\ufeff"):
+        raise JsonError("it begins with a byte order mark", help="send UTF-8 without one")
     # Opening brackets bound the depth from above; brackets within strings only cost time.
     if data.count(b"{") + data.count(b"[") > JSON_DEPTH_MAX:
         _check_depth(text)
     try:
-        value = _DECODER.decode(text)
+        value = decoder.decode(text)
     except json.JSONDecodeError as error:
         raise JsonError(
             f"{error.msg.lower()} at line {error.lineno} column {error.colno}"

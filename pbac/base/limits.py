@@ -13,6 +13,8 @@ RESPONSE_BODY_BYTES_MAX: Final = 16 * 1024 * 1024
 JSON_DEPTH_MAX: Final = 64
 # RFC 7493 2.2: beyond ±(2**53 - 1) two JSON readers may see two different integers.
 JSON_INTEGER_MAX: Final = 2**53 - 1
+# What an upstream answers is passed on and not decided: whatever 64 bits hold.
+JSON_ANSWER_INTEGER_MAX: Final = 2**63 - 1
 JSON_NUMBER_CHARACTERS_MAX: Final = 64
 JSON_MEMBERS_MAX: Final = 10_000
 

@@ -71,14 +71,23 @@ _METHOD: Final = re.compile(rf"[A-Za-z0-9_$./-]{{1,{METHOD_CHARACTERS_MAX}}}")
 
 
 def parse(body: bytes) -> Message | Batch:
-    """One HTTP body, or one line of a stdio peer.
+    """One HTTP body of a caller.
 
     Raises:
         JsonRpcError: `parse_error`, `number_out_of_range` or `invalid_request`; it carries the
             request's id whenever that much could be read.
     """
+    return _parse(body, json.decode)
+
+
+def parse_answer(body: bytes) -> Message | Batch:
+    """As `parse`, for what an upstream sends: one HTTP body, or one line of a stdio peer."""
+    return _parse(body, json.decode_answer)
+
+
+def _parse(body: bytes, decode: Callable[[bytes], Any]) -> Message | Batch:
     try:
-        tree = json.decode(body)
+        tree = decode(body)
     except json.JsonError as error:
         raise JsonRpcError(error.code, error.message, help=error.help) from None
     return _batch(tree) if isinstance(tree, list) else read(tree)

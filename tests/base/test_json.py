@@ -104,3 +104,12 @@ def test_any_bytes_end_in_a_value_or_a_json_error(body):
         json.decode(body)
     except json.JsonError:
         pass
+
+
+def test_an_answer_may_hold_what_64_bits_hold():
+    assert json.decode_answer(b"[9223372036854775807]") == [2**63 - 1]
+    assert json.decode(json.encode(json.decode_answer(b"[-5]"))) == [-5]
+    with pytest.raises(json.JsonNumberError):
+        json.decode_answer(b"[9223372036854775808]")
+    with pytest.raises(json.JsonError):
+        json.decode_answer(b'{"a":1,"a":2}')
