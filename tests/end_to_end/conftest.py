@@ -1,18 +1,23 @@
-"""Real gateways: a directory from `pbac init`, a `pbac serve` process, agents with real tokens."""
+"""Real gateways: a directory from `pbac init`, a `pbac serve` process, agents with real tokens.
+
+And an upstream that keeps every byte it is sent, for what must not arrive there.
+"""
 
 from __future__ import annotations
 
+import asyncio
 import contextlib
 import json
 import os
 import socket
 import subprocess
 import sys
+import threading
 import time
 import urllib.error
 import urllib.parse
 import urllib.request
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 
 import pytest
@@ -54,7 +59,7 @@ class RunningGateway:
 
     directory: Path
     origin: str
-    process: subprocess.Popen
+    process: subprocess.Popen | None = None
 
     @property
     def port(self) -> int:
@@ -132,9 +137,53 @@ class RunningGateway:
         self.process.terminate()
         return self.process.wait(20)
 
+    def start(self, ready=version, **environment):
+        """Run the served directory; what it prints is kept in `output`."""
+        with self.output.open("ab") as output:
+            self.process = subprocess.Popen(
+                [sys.executable, "-m", "pbac", "serve", "--config", str(self.config)],
+                env={**os.environ, **environment},
+                stdout=output,
+                stderr=output,
+            )
+        deadline = time.monotonic() + READY_SECONDS
+        while True:
+            assert self.process.poll() is None, self.output.read_text()
+            assert time.monotonic() < deadline, "the gateway was not ready in time"
+            try:
+                assert ready(self)
+            except OSError:
+                time.sleep(0.05)
+            else:
+                return self
 
-@pytest.fixture
-def serve(tmp_path):
+    @property
+    def output(self) -> Path:
+        return self.directory.with_suffix(".output.txt")
+
+
+def prepared(directory, *, backends, story, edit, policy):
+    """A directory that can be served on a free port."""
+    port = free_port()
+    origin = f"http://127.0.0.1:{port}"
+    write_directory(
+        directory,
+        story=story,
+        public_url=origin,
+        listen=f"127.0.0.1:{port}",
+        backends=list(backends),
+    )
+    config = directory / "pbac.toml"
+    config.write_text(edit(config.read_text()))
+    if policy is not None:
+        for path in (directory / "policies").glob("*.pbac"):
+            path.unlink()
+        (directory / "policies/test.pbac").write_text(policy)
+    return RunningGateway(directory, origin)
+
+
+@contextlib.contextmanager
+def serving(folder):
     """`serve(backends=[…], story=…, edit=function of the config text)` → a ready gateway."""
     running = []
 
@@ -147,45 +196,137 @@ def serve(tmp_path):
         ready=RunningGateway.version,
         **environment,
     ):
-        directory = tmp_path / f"gateway{len(running)}"
-        port = free_port()
-        origin = f"http://127.0.0.1:{port}"
-        write_directory(
-            directory,
-            story=story,
-            public_url=origin,
-            listen=f"127.0.0.1:{port}",
-            backends=list(backends),
-        )
-        config = directory / "pbac.toml"
-        config.write_text(edit(config.read_text()))
-        if policy is not None:
-            for path in (directory / "policies").glob("*.pbac"):
-                path.unlink()
-            (directory / "policies/test.pbac").write_text(policy)
-        process = subprocess.Popen(
-            [sys.executable, "-m", "pbac", "serve", "--config", str(config)],
-            env={**os.environ, **environment},
-        )
-        gateway = RunningGateway(directory, origin, process)
+        directory = folder / f"gateway{len(running)}"
+        gateway = prepared(directory, backends=backends, story=story, edit=edit, policy=policy)
         running.append(gateway)
-        deadline = time.monotonic() + READY_SECONDS
-        while True:
-            assert process.poll() is None, "the gateway stopped while starting"
-            assert time.monotonic() < deadline, "the gateway was not ready in time"
-            try:
-                assert ready(gateway)
-            except OSError:
-                time.sleep(0.05)
-            else:
-                return gateway
+        return gateway.start(ready, **environment)
 
-    yield start
-    for gateway in running:
-        if gateway.process.poll() is None:
-            gateway.stop()
+    try:
+        yield start
+    finally:
+        for gateway in running:
+            if gateway.process is not None and gateway.process.poll() is None:
+                gateway.stop()
+
+
+@pytest.fixture
+def serve(tmp_path):
+    with serving(tmp_path) as start:
+        yield start
+
+
+@pytest.fixture(scope="module")
+def serve_module(tmp_path_factory):
+    """`serve`, for gateways that all tests of a module share."""
+    with serving(tmp_path_factory.mktemp("served")) as start:
+        yield start
 
 
 @pytest.fixture
 def http_post():
     return post
+
+
+# --- an upstream that keeps every byte ----------------------------------------------------------
+
+
+@dataclass
+class Recorder:
+    """An MCP server of 2026-07-28, written by hand, on a loopback port in a thread of its own.
+
+    `raw` holds every request as it came over the wire. Tools whose name begins with `slow` answer
+    when `release` is set; `redirects` answers with a redirect to another path of this server.
+    """
+
+    tools: dict = field(default_factory=dict)
+    raw: list = field(default_factory=list)
+    release: threading.Event = field(default_factory=threading.Event)
+    url: str = ""
+
+    def start(self):
+        ready = threading.Event()
+        self._thread = threading.Thread(target=self._run, args=(ready,), daemon=True)
+        self._thread.start()
+        assert ready.wait(10)
+        return self
+
+    def stop(self):
+        self._loop.call_soon_threadsafe(self._stopping.set)
+        self._thread.join(10)
+
+    def calls(self, tool=None):
+        """Every `tools/call` that arrived, as (tool, arguments)."""
+        trees = [json.loads(body) for raw in list(self.raw) if (body := raw.partition(GAP)[2])]
+        called = [tree["params"] for tree in trees if tree.get("method") == "tools/call"]
+        return [
+            (each["name"], each.get("arguments")) for each in called if tool in (None, each["name"])
+        ]
+
+    def _run(self, ready):
+        asyncio.run(self._serve(ready))
+
+    async def _serve(self, ready):
+        self._loop, self._stopping = asyncio.get_running_loop(), asyncio.Event()
+        server = await asyncio.start_server(self._connection, "127.0.0.1", 0)
+        self.url = f"http://127.0.0.1:{server.sockets[0].getsockname()[1]}/mcp"
+        ready.set()
+        await self._stopping.wait()
+        server.close()
+        for task in asyncio.all_tasks() - {asyncio.current_task()}:
+            task.cancel()
+
+    async def _connection(self, reader, writer):
+        with contextlib.suppress(OSError, asyncio.IncompleteReadError, asyncio.CancelledError):
+            while True:
+                head = await reader.readuntil(GAP)
+                fields = dict(
+                    line.lower().split(b": ", 1) for line in head.split(b"\r\n") if b": " in line
+                )
+                body = await reader.readexactly(int(fields.get(b"content-length", b"0")))
+                self.raw.append(head + body)
+                writer.write(await self._answer(json.loads(body)))
+                await writer.drain()
+        writer.close()
+
+    async def _answer(self, message):
+        method, params = message.get("method"), message.get("params", {})
+        if method == "server/discover":
+            result = {"supportedVersions": ["2026-07-28"], "capabilities": {"tools": {}}}
+        elif method == "tools/list":
+            listed = [{"name": name, "inputSchema": self.tools[name]} for name in self.tools]
+            result = {"tools": listed, "ttlMs": 0, "cacheScope": "private"}
+        elif method == "tools/call":
+            name = params["name"]
+            if name == "redirects":
+                return b"HTTP/1.1 307 X\r\nlocation: /elsewhere\r\ncontent-length: 0\r\n\r\n"
+            if name.startswith("slow"):
+                await asyncio.to_thread(self.release.wait, 10)
+            result = {"content": [{"type": "text", "text": f"{name} ran"}]}
+        else:
+            return b"HTTP/1.1 202 X\r\ncontent-length: 0\r\n\r\n"
+        tree = {
+            "jsonrpc": "2.0",
+            "id": message["id"],
+            "result": {"resultType": "complete"} | result,
+        }
+        body = json.dumps(tree).encode()
+        head = "HTTP/1.1 200 X\r\ncontent-type: application/json\r\ncontent-length: "
+        return f"{head}{len(body)}\r\n\r\n".encode() + body
+
+
+GAP = b"\r\n\r\n"
+
+
+@pytest.fixture(scope="module")
+def record_upstream():
+    """`record_upstream({tool: inputSchema})` → a running `Recorder`."""
+    started = []
+
+    def start(tools):
+        started.append(Recorder(tools=tools).start())
+        return started[-1]
+
+    yield start
+    for recorder in started:
+        recorder.release.set()
+        recorder.stop()
