@@ -219,18 +219,37 @@ def _digest(text: str) -> str:
 def _package(
     package: ResolvedPackage, digest: str, tiers: tuple[str, ...], written: Mapping[str, str]
 ) -> CompiledPackage:
-    """Every rule, and behind each forbid and require the same rule asked for certainty."""
-    asked = [form for rule in package.rules for form in (rule, *_certain_form(rule))]
-    compiled = iter(generate(asked, package=package.name, tiers=tiers, texts=written))
     servers = texts(package.servers)
     return CompiledPackage(
         name=package.name,
         sealed=package.sealed,
         digest=digest,
-        rules=tuple(_rule(rule, package.name, servers, compiled) for rule in package.rules),
+        rules=compile_rules(
+            package.rules, package=package.name, servers=servers, tiers=tiers, written=written
+        ),
         tests=package.tests,
         servers=servers,
     )
+
+
+def compile_rules(
+    rules: Sequence[nodes.Rule],
+    *,
+    package: str,
+    servers: tuple[str, ...],
+    tiers: tuple[str, ...],
+    written: Mapping[str, str],
+) -> tuple[CompiledRule, ...]:
+    """Resolved rules of one package, ready to run.
+
+    Behind each forbid and require stands the same rule asked for certainty.
+
+    Raises:
+        PolicyError: for patterns, networks and windows that cannot be used.
+    """
+    asked = [form for rule in rules for form in (rule, *_certain_form(rule))]
+    compiled = iter(generate(asked, package=package, tiers=tiers, texts=written))
+    return tuple(_rule(rule, package, servers, compiled) for rule in rules)
 
 
 def _rule(

@@ -31,13 +31,13 @@ from pbac.lang.texts import render_text
 from pbac.lang.truth import Truth
 from pbac.model.decision import Cause, Decision, Effect
 from pbac.model.request import DecisionRequest
-from pbac.pdp.index import Candidate, Higher, Plan, Row, key_of
+from pbac.pdp.index import Candidate, Functions, Higher, Plan, key_of
 from pbac.pdp.policy_set import PolicySet
 from pbac.pdp.reasons import doubt, joined, what_helps
 
 _FAULT_CHARACTERS_MAX: Final = 8_000
 
-_Applied: TypeAlias = tuple[Candidate, ...]
+_Candidates: TypeAlias = tuple[Candidate, ...]
 _Blamed: TypeAlias = Mapping[str, tuple[str, ...]]
 """Rule name → paths, for the rules that applied because they could not be ruled out."""
 
@@ -56,7 +56,8 @@ def _decide(policy_set: PolicySet, request: DecisionRequest) -> Decision:
     if not applied:
         answer = _not_permitted(policy_set, request, plan)
     elif doubted:
-        answer = _decision(policy_set, request, applied, _blame(policy_set, request, applied))
+        rules = tuple(plan.rules[applies] for applies in applied)
+        answer = _decision(policy_set, request, rules, _blame(policy_set, request, rules))
     else:
         answer = plan.answers.get(applied) or _certain(policy_set, request, plan, applied)
     return _with_shadows(policy_set, request, plan, answer) if plan.shadows else answer
@@ -70,46 +71,54 @@ def _find_plan(policy_set: PolicySet, request: DecisionRequest) -> Plan:
         return policy_set.index.find(key)
 
 
-def _judge(plan: Plan, request: DecisionRequest, data: Data) -> tuple[_Applied, bool]:
+def _judge(plan: Plan, request: DecisionRequest, data: Data) -> tuple[Functions, bool]:
     """Law 1: the rules a decision follows from, and whether one of them applied by doubt.
 
     Forbids alone, or permits and then requires, or nothing.
     """
-    applied: _Applied = ()
-    doubted = False
-    for applies, candidate in plan.forbids:
+    applied: Functions = ()
+    for applies in plan.forbids:
         if applies(request, data):
-            applied += (candidate,)
-            doubted = doubted or not candidate.certain(request, data)
+            applied += (applies,)
     if applied:
-        return applied, doubted
-    for applies, candidate in plan.permits:
+        return applied, _doubted(plan, applied, request, data)
+    for applies in plan.permits:
         if applies(request, data):
-            applied += (candidate,)
-    if applied:
-        for applies, candidate in plan.requires:
-            if applies(request, data):
-                applied += (candidate,)
-                doubted = doubted or not candidate.certain(request, data)
-    return applied, doubted
+            applied += (applies,)
+    if not applied or not plan.requires:
+        return applied, False
+    required: Functions = ()
+    for applies in plan.requires:
+        if applies(request, data):
+            required += (applies,)
+    return applied + required, _doubted(plan, required, request, data)
+
+
+def _doubted(plan: Plan, applied: Functions, request: DecisionRequest, data: Data) -> bool:
+    """Did one of these forbids or requires apply without being certain?"""
+    for applies in applied:  # noqa: SIM110 - a generator costs more than the rules
+        if not plan.rules[applies].certain(request, data):
+            return True
+    return False
 
 
 # --- answers ---------------------------------------------------------------------------------
 
 
 def _certain(
-    policy_set: PolicySet, request: DecisionRequest, plan: Plan, applied: _Applied
+    policy_set: PolicySet, request: DecisionRequest, plan: Plan, applied: Functions
 ) -> Decision:
     """The decision that follows from rules that applied without doubt; kept when it may be."""
-    answer = _decision(policy_set, request, applied, {})
-    told = any(candidate.told for candidate in applied)
+    rules = tuple(plan.rules[applies] for applies in applied)
+    answer = _decision(policy_set, request, rules, {})
+    told = any(candidate.told for candidate in rules)
     if not told and len(plan.answers) < ANSWERS_KEPT_MAX:
         plan.answers[applied] = answer
     return answer
 
 
 def _decision(
-    policy_set: PolicySet, request: DecisionRequest, applied: _Applied, blamed: _Blamed
+    policy_set: PolicySet, request: DecisionRequest, applied: _Candidates, blamed: _Blamed
 ) -> Decision:
     rules = [candidate.rule for candidate in applied]
     unknown = _united(blamed)
@@ -148,7 +157,7 @@ def _not_permitted(policy_set: PolicySet, request: DecisionRequest, plan: Plan) 
     answer = plan.answers.get(near)
     if answer is not None:
         return answer
-    permits = (*(candidate for _, candidate in plan.permits), *plan.beyond)
+    permits = (*(plan.rules[applies] for applies in plan.permits), *plan.beyond)
     answer = Decision(
         effect=Effect.DENY,
         cause=Cause.NOT_PERMITTED,
@@ -168,8 +177,9 @@ def _nearest(
     """The lowest tier that would be permitted this very call, found by deciding for it."""
     for higher in plan.higher:
         raised = replace(request, agent={**request.agent, "tier": higher.tier})
-        applied, _ = _judge(_find_plan(policy_set, raised), raised, policy_set.data)
-        if applied and applied[0].rule.effect == "permit":
+        raised_plan = _find_plan(policy_set, raised)
+        applied, _ = _judge(raised_plan, raised, policy_set.data)
+        if applied and applied[0] in raised_plan.permits:
             return (higher,)
     return ()
 
@@ -177,7 +187,7 @@ def _nearest(
 def _with_shadows(
     policy_set: PolicySet, request: DecisionRequest, plan: Plan, answer: Decision
 ) -> Decision:
-    applied = _applying(plan.shadows, request, policy_set.data)
+    applied = _applying(plan, plan.shadows, request, policy_set.data)
     if not applied:
         return answer
     return replace(answer, shadow=tuple(candidate.rule.name for candidate in applied))
@@ -194,7 +204,7 @@ def _fault(policy_set: PolicySet) -> Decision:
     )
 
 
-def _blame(policy_set: PolicySet, request: DecisionRequest, applied: _Applied) -> _Blamed:
+def _blame(policy_set: PolicySet, request: DecisionRequest, applied: _Candidates) -> _Blamed:
     data, tiers = policy_set.data, policy_set.tiers
     return {
         each.rule.name: blame(each.rule.node, request, data, tiers, each.rule.servers)
@@ -212,8 +222,10 @@ def _text(text: nodes.Text | None, policy_set: PolicySet, request: DecisionReque
     return render_text(text, request, policy_set.data) if text else ""
 
 
-def _applying(rows: Iterable[Row], request: DecisionRequest, data: Data) -> _Applied:
-    return tuple(candidate for applies, candidate in rows if applies(request, data))
+def _applying(
+    plan: Plan, functions: Functions, request: DecisionRequest, data: Data
+) -> _Candidates:
+    return tuple(plan.rules[applies] for applies in functions if applies(request, data))
 
 
 # --- Law 6 -----------------------------------------------------------------------------------
@@ -231,21 +243,20 @@ def shown(policy_set: PolicySet, request: DecisionRequest) -> bool:
         return False
 
 
-def _possible_permits(policy_set: PolicySet, request: DecisionRequest) -> _Applied:
+def _possible_permits(policy_set: PolicySet, request: DecisionRequest) -> _Candidates:
     """The permits that could be true, or none when a forbid cannot be false."""
     plan = _find_plan(policy_set, request)
-    if not plan.permits or any(_must_apply(policy_set, row, request) for row in plan.forbids):
+    forbids = (plan.rules[applies] for applies in plan.forbids)
+    permits = (plan.rules[applies] for applies in plan.permits)
+    if not plan.permits or any(_must_apply(policy_set, each, request) for each in forbids):
         return ()
-    return tuple(
-        candidate for _, candidate in plan.permits if _can_be_true(policy_set, candidate, request)
-    )
+    return tuple(each for each in permits if _can_be_true(policy_set, each, request))
 
 
-def _must_apply(policy_set: PolicySet, row: Row, request: DecisionRequest) -> bool:
-    applies, candidate = row
+def _must_apply(policy_set: PolicySet, candidate: Candidate, request: DecisionRequest) -> bool:
     if candidate.undetermined:
         return Truth.FALSE not in _outcomes(policy_set, candidate, request)
-    return applies(request, policy_set.data)
+    return candidate.applies(request, policy_set.data)
 
 
 def _can_be_true(policy_set: PolicySet, candidate: Candidate, request: DecisionRequest) -> bool:
@@ -290,7 +301,7 @@ def _grant(
     policy_set: PolicySet, request: DecisionRequest, calls: Iterable[dict[str, Any]]
 ) -> Decision:
     plan, data = _find_plan(policy_set, request), policy_set.data
-    forbids = _applying(plan.forbids, request, data)
+    forbids = _applying(plan, plan.forbids, request, data)
     if forbids:
         return _decision(policy_set, request, forbids, _blame(policy_set, request, forbids))
     possible = (_possible_permits(policy_set, replace(request, call=call)) for call in calls)
@@ -299,7 +310,7 @@ def _grant(
         return Decision(
             effect=Effect.DENY, cause=Cause.NOT_PERMITTED, policy_version=policy_set.version
         )
-    requires = _applying(plan.requires, request, data)
+    requires = _applying(plan, plan.requires, request, data)
     return Decision(
         effect=Effect.PERMIT,
         cause=Cause.PERMITTED,

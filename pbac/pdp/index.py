@@ -18,8 +18,10 @@ from it has a false one; `tests/pdp` holds decisions to a full scan by the inter
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Sequence
+import sys
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
+from functools import partial
 from typing import Any, Final, TypeAlias
 
 from pbac.base.limits import INDEX_KEYS_MAX
@@ -38,12 +40,12 @@ Key: TypeAlias = tuple[Any, Any, Any, Any, Any]
 """Method, server, tool and scope of the call, tier of the agent; None for what is missing."""
 
 
-@dataclass(frozen=True, slots=True, kw_only=True, eq=False)
+@dataclass(frozen=True, slots=True, kw_only=True)
 class Candidate:
-    """A rule whose target does not rule it out for this key. Compared by identity.
+    """A rule whose target does not rule it out for this key.
 
     Attributes:
-        applies: Law 2 for the whole rule, expiry included.
+        applies: Law 2 for the whole rule, expiry included. In a plan no two are the same object.
         certain: of a forbid or require: its whole condition is true, nothing is unknown.
         undetermined: its clauses read what is not known yet when tools are listed (Law 6).
         told: what a decision says because of it depends on the request (texts with values).
@@ -56,8 +58,7 @@ class Candidate:
     told: bool
 
 
-Row: TypeAlias = tuple[Applies, Candidate]
-"""Function first: the loop of a decision unpacks it without another look-up."""
+Functions: TypeAlias = tuple[Applies, ...]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True, eq=False)
@@ -72,19 +73,25 @@ class Higher:
 class Plan:
     """All a decision on one key has to look at, each part in rule-name order.
 
+    Parts are bare functions: with thousands of rules what a decision costs is the memory it
+    touches, so what is said about a rule is looked up only once the rule applies.
+
     Attributes:
-        shadows: candidates of any effect that are evaluated but not enforced.
-        beyond: permits that only agents of other tiers can get, and those tiers, lowest first.
+        shadows: of any effect; they are evaluated but not enforced.
+        rules: what stands behind each function.
+        beyond: permits that only agents of other tiers can get; `higher`: those tiers, lowest
+            first.
         answers: decisions already built, by what they followed from; see `engine`.
     """
 
-    forbids: tuple[Row, ...]
-    permits: tuple[Row, ...]
-    requires: tuple[Row, ...]
-    shadows: tuple[Row, ...]
+    forbids: Functions
+    permits: Functions
+    requires: Functions
+    shadows: Functions
+    rules: Mapping[Applies, Candidate]
     beyond: tuple[Candidate, ...]
     higher: tuple[Higher, ...]
-    answers: dict[tuple[Candidate | Higher, ...], Decision] = field(default_factory=dict)
+    answers: dict[tuple[Applies | Higher, ...], Decision] = field(default_factory=dict)
 
 
 _Clause: TypeAlias = tuple[str, tuple[str, ...], tuple[str, ...]]
@@ -151,7 +158,8 @@ class Index:
         if kept and key[1] is not None:
             if len(self.plans) >= INDEX_KEYS_MAX:
                 self.plans.clear()
-            self.plans[key] = plan
+            # Names that many keys share are then the same object, and comparing them is free.
+            self.plans[tuple(map(_interned, key))] = plan  # type: ignore[index]
         return plan
 
 
@@ -227,24 +235,30 @@ def _plan(index: Index, key: Key) -> Plan:
     parts: dict[str, list[Candidate]] = {
         name: [] for name in ("permit", "forbid", "require", "shadow", "beyond")
     }
+    seen: set[Applies] = set()
     for rule, target in index.considered(request):
         part = _part(rule, target, request, index.tiers)
         if part is not None:
-            parts[part].append(_candidate(rule, sure=target is Truth.TRUE))
+            parts[part].append(_candidate(rule, seen, sure=target is Truth.TRUE))
     for found in parts.values():
         found.sort(key=lambda candidate: candidate.rule.name)
     return Plan(
-        forbids=_rows(parts["forbid"]),
-        permits=_rows(parts["permit"]),
-        requires=_rows(parts["require"]),
-        shadows=_rows(parts["shadow"]),
+        forbids=_functions(parts["forbid"]),
+        permits=_functions(parts["permit"]),
+        requires=_functions(parts["require"]),
+        shadows=_functions(parts["shadow"]),
+        rules={candidate.applies: candidate for found in parts.values() for candidate in found},
         beyond=tuple(parts["beyond"]),
         higher=_higher(parts["beyond"], index.tiers),
     )
 
 
-def _rows(candidates: Iterable[Candidate]) -> tuple[Row, ...]:
-    return tuple((candidate.applies, candidate) for candidate in candidates)
+def _functions(candidates: Iterable[Candidate]) -> Functions:
+    return tuple(candidate.applies for candidate in candidates)
+
+
+def _interned(part: str | None) -> str | None:
+    return None if part is None else sys.intern(part)
 
 
 def _part(
@@ -289,8 +303,11 @@ def _higher(beyond: Iterable[Candidate], tiers: tuple[str, ...]) -> tuple[Higher
     return tuple(sorted(found.values(), key=lambda higher: tiers.index(higher.tier)))
 
 
-def _candidate(rule: CompiledRule, *, sure: bool) -> Candidate:
+def _candidate(rule: CompiledRule, seen: set[Applies], *, sure: bool) -> Candidate:
     applies = rule.applies if rule.expires_ms is None else _until(rule.expires_ms, rule.applies)
+    if applies in seen:
+        applies = partial(rule.applies)
+    seen.add(applies)
     return Candidate(
         rule=rule,
         applies=applies,
