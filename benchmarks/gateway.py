@@ -148,7 +148,9 @@ def subjects(stack: ExitStack, folder: Path) -> list[Subject]:
     url, gateway_pid, token = stack.enter_context(gateway(folder, upstream))
     with_token = {**headers, "Authorization": f"Bearer {token}"}
     return [
-        Subject(name="direct", load=Load(url=upstream, headers=headers, body=body), pid=upstream_pid),
+        Subject(
+            name="direct", load=Load(url=upstream, headers=headers, body=body), pid=upstream_pid
+        ),
         Subject(name="relay", load=Load(url=relay, headers=headers, body=body), pid=relay_pid),
         Subject(name="gateway", load=Load(url=url, headers=with_token, body=body), pid=gateway_pid),
     ]
@@ -227,21 +229,20 @@ def main() -> None:
 
 def table(results: dict) -> str:
     machine = results["machine"]
+    sync, memory = results["fdatasync_us"], results["gateway_resident_mib"]
     lines = [
-        f"Python {machine['python']}, {machine['cores']} cores, driver {machine['driver']}, "
-        f"fdatasync {results['fdatasync_us']:.0f} µs, "
-        f"gateway {results['gateway_resident_mib']:.0f} MiB",
+        f"Python {machine['python']}, {machine['cores']} cores, driver {machine['driver']}",
+        f"one fdatasync {sync:.0f} µs, gateway {memory:.0f} MiB resident",
     ]
     for connections, figures in results["connections"].items():
         relay = figures["relay"]["calls_per_second"]
         lines += ["", f"{connections} connection(s)"]
-        lines.append(f"{'':>9} {'calls/s':>9} {'p50 µs':>9} {'p99 µs':>9} {'CPU µs':>8} {'× relay':>8}")
+        heads = ("calls/s", "p50 µs", "p99 µs", "CPU µs", "× relay")
+        lines.append(" " * 9 + "".join(f"{head:>10}" for head in heads))
         for name, row in figures.items():
-            lines.append(
-                f"{name:>9} {row['calls_per_second']:>9.0f} {row['p50_us']:>9.0f} "
-                f"{row['p99_us']:>9.0f} {row['cpu_us_per_call']:>8.0f} "
-                f"{row['calls_per_second'] / relay:>8.2f}"
-            )
+            cells = (row["calls_per_second"], row["p50_us"], row["p99_us"], row["cpu_us_per_call"])
+            ratio = row["calls_per_second"] / relay
+            lines.append(f"{name:>9}" + "".join(f"{c:>10.0f}" for c in cells) + f"{ratio:>10.2f}")
     return "\n".join(lines)
 
 

@@ -113,7 +113,8 @@ def running(directory: Path) -> Iterator[Demo]:
     )
     demo = Demo(directory=directory, origin=origin, backend=backend)
     with (directory / "gateway.log").open("wb") as log:
-        gateway = subprocess.Popen(_pbac("serve", "--config", str(demo.config)), stderr=log)  # noqa: S603
+        command = _pbac("serve", "--config", str(demo.config))
+        gateway = subprocess.Popen(command, stderr=log)  # noqa: S603
         try:
             _wait_until_ready(demo, gateway)
             yield demo

@@ -14,7 +14,7 @@ class PbacError(Exception):
 
     code: str = "error"
 
-    def __init__(self, message: str, *, help: str | None = None, code: str | None = None) -> None:  # noqa: A002
+    def __init__(self, message: str, *, help: str | None = None, code: str | None = None) -> None:
         super().__init__(message)
         self.message = message
         self.help = help

@@ -43,8 +43,12 @@ def _pairs(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
     members = dict(pairs)
     if len(members) != len(pairs):
         seen: set[str] = set()
-        twice = next(name for name, _ in pairs if name in seen or seen.add(name))  # type: ignore[func-returns-value]
-        raise JsonError(f"the name `{twice}` appears twice in one object", help="send it once")
+        for name, _ in pairs:
+            if name in seen:
+                raise JsonError(
+                    f"the name `{name}` appears twice in one object", help="send it once"
+                )
+            seen.add(name)
     if len(members) > JSON_MEMBERS_MAX:
         raise JsonError(f"an object has more than {JSON_MEMBERS_MAX} members")
     return members

@@ -37,12 +37,10 @@ def command(
         click.echo(f"  {click.style('new', fg='green')}  {path}")
     config = directory / "pbac.toml"
     click.echo("\nNext:")
-    for line in (
-        f"pbac test {directory / 'policies'}",
-        f"pbac serve --config {config}",
-        f"pbac publisher sign --key {directory / 'keys/local.pem'} --name my-agent --tier developer",
-    ):
-        click.echo(f"  {line}")
+    key = directory / "keys/local.pem"
+    click.echo(f"  pbac test {directory / 'policies'}")
+    click.echo(f"  pbac serve --config {config}")
+    click.echo(f"  pbac publisher sign --key {key} --name my-agent --tier developer")
 
 
 def _named(text: str) -> tuple[str, str]:

@@ -34,13 +34,13 @@ class Checking:
         message: str,
         span: Span,
         *,
-        help: str | None = None,  # noqa: A002
+        help: str | None = None,
     ) -> Kind:
         """Note an error. Returns `ANY`: nothing is known about what is wrong."""
         self.found.append(Diagnostic(code=code, message=message, span=span, help=help))
         return ANY
 
-    def warn(self, code: str, message: str, span: Span, *, help: str) -> None:  # noqa: A002
+    def warn(self, code: str, message: str, span: Span, *, help: str) -> None:
         """Note a warning; it always says how to silence it."""
         severity = Severity.WARNING
         self.found.append(

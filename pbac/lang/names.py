@@ -67,7 +67,7 @@ def complaint(
     message: str,
     span: Span,
     *,
-    help: str | None = None,  # noqa: A002
+    help: str | None = None,
 ) -> Diagnostic:
     """An error of the resolver."""
     return Diagnostic(code=code, message=message, span=span, help=help, severity=Severity.ERROR)

@@ -53,7 +53,7 @@ def path(reading: Reading, branch: Branch, depth: int = 1) -> nodes.Path:
     )
 
 
-def name(reading: Reading, token: Token, wanted: str, help: str) -> str:  # noqa: A002
+def name(reading: Reading, token: Token, wanted: str, help: str) -> str:
     """A name that is not a reserved word."""
     if token in RESERVED:
         reading.complain(

@@ -48,7 +48,7 @@ class Reading:
         span: Span,
         *,
         label: str = "",
-        help: str | None = None,  # noqa: A002
+        help: str | None = None,
     ) -> None:
         """Note an error."""
         self.diagnostics.append(

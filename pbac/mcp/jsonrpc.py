@@ -9,6 +9,7 @@ ignored, because another reader may know them under a folded spelling: Go's `enc
 from __future__ import annotations
 
 import re
+from collections.abc import Callable
 from typing import Any, Final, TypeAlias, TypeGuard
 
 import msgspec
@@ -160,7 +161,7 @@ def _call(tree: dict[str, Any], request_id: RequestId | None) -> Request | Notif
         return Notification(method=method, params=params)
     if request_id is None:
         raise _invalid(
-            f"`id` has to be an integer or a string of up to {REQUEST_ID_CHARACTERS_MAX} characters",
+            f"`id` has to be an integer or up to {REQUEST_ID_CHARACTERS_MAX} characters of text",
             None,
         )
     return Request(id=request_id, method=method, params=params)

@@ -79,7 +79,7 @@ class JsonRpcError(PbacError):
         code: str,
         message: str,
         *,
-        help: str | None = None,  # noqa: A002
+        help: str | None = None,
         data: dict[str, Any] | None = None,
         request_id: RequestId | None = None,
     ) -> None:

@@ -94,7 +94,11 @@ async def test_what_has_no_decision_yet_is_not_served(world, version, method):
         (b'{"jsonrpc":"2.0","id":1,"method":"ping","Method":"tools/call"}', 400, -32600),
         (b'{"jsonrpc":"2.0","id":1,"method":"ping","params":{"n":NaN}}', 400, -32700),
         (b'{"jsonrpc":"2.0","id":1,"method":"ping","params":{"n":1e400}}', 400, -32700),
-        (b'{"jsonrpc":"2.0","id":1,"method":"ping","params":{"n":9223372036854775808}}', 400, -32602),
+        (
+            b'{"jsonrpc":"2.0","id":1,"method":"ping","params":{"n":9223372036854775808}}',
+            400,
+            -32602,
+        ),
         (b"[" * 100 + b"]" * 100, 400, -32700),
         (b'{"jsonrpc":"1.0","id":1,"method":"ping"}', 400, -32600),
         (b'{"jsonrpc":"2.0","id":null,"method":"ping"}', 400, -32600),

@@ -76,7 +76,9 @@ async def test_under_403_the_same_refusal_is_an_error_with_the_same_code(strict_
 
 @pytest.mark.parametrize("amount", ["500", None, [], True, "missing"])
 async def test_a_forbid_that_cannot_be_ruled_out_denies_and_says_why(world, version, amount):
-    arguments = {"currency": "EUR"} if amount == "missing" else {"amount": amount, "currency": "EUR"}
+    arguments = (
+        {"currency": "EUR"} if amount == "missing" else {"amount": amount, "currency": "EUR"}
+    )
     answer, body = await world.call("refund", arguments, version=version)
     assert answer.status == 200
     assert denial(body)["unknown"] == ["args.amount"]
