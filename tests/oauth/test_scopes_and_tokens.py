@@ -6,6 +6,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from pbac.base.limits import SCOPES_PER_REQUEST_MAX
 from pbac.oauth import introspection, scopes
 from pbac.oauth.access_token import find_fault, hash_access_token, new_access_token
 from pbac.oauth.client_authentication import Credentials
@@ -59,7 +60,7 @@ def test_a_request_names_plain_scopes_only(text):
 
 def test_endless_scope_lists_are_refused():
     with pytest.raises(OAuthError):
-        scopes.parse_scopes(" ".join(f"s{n}" for n in range(201)))
+        scopes.parse_scopes(" ".join(f"s{n}" for n in range(SCOPES_PER_REQUEST_MAX + 1)))
 
 
 @pytest.mark.parametrize("text", ["a*b", "***", "*:read", "a***"])
