@@ -106,10 +106,9 @@ def _described(policy_set: PolicySet, options: Mapping[str, Any]) -> dict[str, A
 
 
 def _only_server(policy_set: PolicySet) -> str | None:
-    """The backend all packages are confined to, when it is one and named outright."""
+    """The backend that packages are confined to, when it is one and named outright."""
     named = {server for package in policy_set.program.packages for server in package.servers}
-    confined = all(package.servers for package in policy_set.program.packages)
-    found = named.pop() if confined and len(named) == 1 else None
+    found = named.pop() if len(named) == 1 else None
     return None if found is None or "*" in found else found
 
 

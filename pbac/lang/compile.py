@@ -154,7 +154,8 @@ def _resolve(work: _Work) -> None:
 
 
 def _check(work: _Work) -> None:
-    work.diagnostics += check(work.known(), work.schema)
+    if work.resolved is not None:  # a file that did not parse keeps the whole set unresolved
+        work.diagnostics += check(work.resolved, work.schema)
 
 
 def _generate(work: _Work) -> None:

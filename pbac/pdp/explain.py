@@ -16,6 +16,7 @@ specification of the language: so an explanation also shows the one from the oth
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator
+from datetime import UTC, datetime
 from typing import Any, Final, Literal, TypeAlias
 
 import msgspec
@@ -198,7 +199,7 @@ class _Reader:
             text = f"on server {', '.join(rule.servers)}"
             yield self._asked("server", text, confined, "call.server")
         if rule.expires_ms is not None:
-            yield self._expiry(rule, rule.expires_ms)
+            yield self._expiry(rule.expires_ms)
         truths = interpret.clause_truths(rule.node, self._request, self._set.data, self._set.tiers)
         for clause, truth in truths:
             if isinstance(clause, nodes.Condition):
@@ -213,11 +214,10 @@ class _Reader:
             clause=clause, text=text, truth=truth.value, needs=text, readings=readings
         )
 
-    def _expiry(self, rule: CompiledRule, expires_ms: int) -> ClauseExplained:
+    def _expiry(self, expires_ms: int) -> ClauseExplained:
         now = self._request.env.get("now")
         truth = truth_of(now < expires_ms) if type(now) is int else Truth.UNKNOWN
-        annotation = next(each for each in rule.node.annotations if each.name == "expires")
-        day = annotation.value.value if annotation.value else ""
+        day = datetime.fromtimestamp(expires_ms / 1000, UTC).date().isoformat()
         asked = self._asked("expires", f"@expires {day}", truth, "env.now")
         return replace(asked, needs=f"env.today < {day}")
 

@@ -1,0 +1,340 @@
+"""`pbac check`, `test`, `eval` and `explain`, run as people run them: output and exit code."""
+
+from __future__ import annotations
+
+import io
+import json
+import sys
+from dataclasses import dataclass
+from pathlib import Path
+
+import pytest
+
+from pbac.cli import main
+
+POLICIES = Path(__file__).parent.parent.parent / "policies"
+STORIES = sorted(folder for folder in POLICIES.iterdir() if folder.is_dir())
+TIERS = "tiers read_only < trusted\n"
+GOOD = f"""package good on server github
+{TIERS}
+permit read
+  for tier >= read_only
+  on tool get_*
+
+permit merge
+  for tier >= trusted
+  on tool merge
+  when args.number > 0 and args.branch == "main"
+
+test "reads"
+  agent {{ tier: read_only }}
+  call get_x {{ n: 1 }} => permit by read
+"""
+
+
+@dataclass(frozen=True)
+class Ran:
+    code: int
+    out: str
+    err: str
+
+    @property
+    def json(self):
+        return json.loads(self.out)
+
+
+@pytest.fixture
+def pbac(monkeypatch, capsys):
+    def run(*arguments):
+        monkeypatch.setattr(sys, "argv", ["pbac", *map(str, arguments)])
+        with pytest.raises(SystemExit) as ended:
+            main()
+        told = capsys.readouterr()
+        return Ran(int(ended.value.code or 0), told.out, told.err)
+
+    return run
+
+
+@pytest.fixture
+def folder(tmp_path, monkeypatch):
+    """A policy folder, and we stand beside it."""
+    (tmp_path / "policies").mkdir()
+    (tmp_path / "policies" / "good.pbac").write_text(GOOD)
+    monkeypatch.chdir(tmp_path)
+    return tmp_path / "policies"
+
+
+# --- the stories that ship ---------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("story", STORIES, ids=[story.name for story in STORIES])
+def test_a_story_has_no_complaints_and_its_tests_pass(pbac, story):
+    checked = pbac("check", story)
+    assert checked.code == 0
+    assert "error" not in checked.out
+    assert "no complaints" in checked.out or story.name == "starter"  # it is for any backend
+    tested = pbac("test", "--json", story)
+    assert tested.code == 0
+    assert all(report["tests"] for report in tested.json["packages"])
+
+
+@pytest.mark.parametrize("bad", sorted(POLICIES.glob("*/*_bad.pbac")), ids=lambda path: path.stem)
+def test_a_mistake_earns_the_very_message_its_readme_shows(pbac, bad, monkeypatch):
+    monkeypatch.chdir(bad.parent)
+    checked = pbac("check", bad.name)
+    shown = (bad.parent / "README.md").read_text("utf-8").split("```text\n")[1].split("```")[0]
+    assert checked.code == 1
+    assert checked.out.startswith(shown)
+
+
+def test_five_failures_and_the_tiers_are_shipped_each_with_a_mistake():
+    names = [story.name for story in STORIES]
+    assert [name[:2] for name in names[:5]] == ["01", "02", "03", "04", "05"]
+    assert "github_tiers" in names
+    for story in STORIES:
+        if story.name != "starter":
+            assert list(story.glob("*_bad.pbac")), f"{story.name} shows no mistake"
+
+
+def test_the_line_the_demo_changes_is_there_and_the_changed_policy_is_good(pbac, folder):
+    text = (POLICIES / "github_tiers" / "github.pbac").read_text("utf-8")
+    line = "permit merge\n  for tier >= trusted\n  on  tool merge_pull_request\n"
+    assert text.count(line) == 1
+    changed = folder / "good.pbac"
+    changed.write_text(text.replace(line, line.replace("trusted", "developer")))
+    assert pbac("test", folder).code == 0
+    asked = ("--tool", "merge_pull_request", "--tier", "developer")
+    assert pbac("eval", folder, *asked, "--json").json["effect"] == "permit"
+    assert pbac("eval", POLICIES / "github_tiers", *asked, "--json").json["effect"] == "deny"
+
+
+# --- check -------------------------------------------------------------------------------------
+
+
+def test_check_tells_all_mistakes_of_all_files_at_once(pbac, folder):
+    (folder / "a.pbac").write_text("package a\npermit x\n  on tool y\n  when usr.id == 1\n")
+    (folder / "b.pbac").write_text("package b\nforbid z\n  when agent.nme == 1 or args.x like 3\n")
+    ran = pbac("check", "policies", "--format", "line")
+    assert ran.code == 1
+    places = [line.split(": ")[0] for line in ran.out.splitlines()]
+    assert places == ["policies/a.pbac:4:8", "policies/b.pbac:3:13", "policies/b.pbac:3:38"]
+
+
+def test_check_draws_the_place_and_counts(pbac, folder):
+    (folder / "a.pbac").write_text("package a\nforbid z\n  when agent.nme == 1\n")
+    ran = pbac("check", "policies")
+    assert ran.code == 1
+    assert "3 |   when agent.nme == 1\n" in ran.out
+    assert "did you mean `name`?" in ran.out
+    assert ran.out.endswith("policies  1 error\n")
+
+
+def test_check_takes_several_sets_each_by_itself(pbac, folder):
+    other = folder.parent / "other.pbac"
+    other.write_text(GOOD)  # the same names and tiers: no clash, it is another set
+    ran = pbac("check", "policies", "other.pbac")
+    assert ran.code == 0
+    assert ran.out == ("policies  no complaints (2 rules)\nother.pbac  no complaints (2 rules)\n")
+
+
+def test_check_in_json_is_one_array(pbac, folder):
+    (folder / "a.pbac").write_text("package a\nforbid z\n  when agent.nme == 1\n")
+    (found,) = pbac("check", "policies", "--format", "json").json
+    assert (found["source"], found["line"], found["code"]) == (
+        "policies/a.pbac",
+        3,
+        "unknown-field",
+    )
+    (folder / "a.pbac").unlink()
+    assert pbac("check", "policies", "--format", "json").json == []
+
+
+def test_warnings_alone_are_told_and_end_with_0(pbac, folder):
+    text = 'package a\nforbid z\n  when user.login == "x"\n'
+    (folder / "a.pbac").write_text(text)
+    ran = pbac("check", "policies")
+    assert ran.code == 0
+    assert "warning[user-may-be-absent]" in ran.out
+
+
+@pytest.mark.parametrize("path", ["nosuch", "nosuch.pbac", "empty"])
+@pytest.mark.parametrize("command", [["check"], ["test"], ["eval", "--tool", "x"]])
+def test_what_is_not_there_is_told(pbac, folder, path, command):
+    (folder.parent / "empty").mkdir()
+    ran = pbac(*command, path)
+    assert ran.code == 1
+    assert f"`{path}`" in ran.out + ran.err
+    assert "Traceback" not in ran.out + ran.err
+
+
+def test_check_leaves_mistakes_on_show_out_unless_they_are_named(pbac, folder):
+    (folder / "z_bad.pbac").write_text("package z\nforbid\n")
+    assert pbac("check", "policies").code == 0
+    assert pbac("check", "policies/z_bad.pbac").code == 1
+
+
+def test_no_colour_where_nobody_looks(pbac, folder):
+    (folder / "a.pbac").write_text("package a\nforbid z\n  when agent.nme == 1\n")
+    assert "\x1b" not in pbac("check", "policies").out
+
+
+# --- test --------------------------------------------------------------------------------------
+
+
+def test_a_failure_is_told_with_place_expected_got_and_why(pbac, folder):
+    text = GOOD.replace("=> permit by read", "=> deny") + (
+        '\ntest "merges"\n  agent { tier: read_only }\n'
+        '  call merge { number: 1, branch: "main" }\n    => permit by merge\n'
+    )
+    (folder / "good.pbac").write_text(text)
+    ran = pbac("test", "policies")
+    assert ran.code == 1
+    assert ran.out.splitlines()[0] == "FAIL  good    2 tests  2 of 2 expectations failed"
+    assert 'policies/good.pbac:15:3: test "reads"\n  call get_x { n: 1 } => deny\n' in ran.out
+    assert "    expected  deny\n    got       permit by read\n" in ran.out
+    assert '  call merge { number: 1, branch: "main" } => permit by merge\n' in ran.out
+    assert "    why       an agent of tier `trusted` may do this\n" in ran.out
+
+
+def test_passing_is_one_line_a_package(pbac, folder):
+    (folder / "a.pbac").write_text(
+        'package another\npermit x\n  on tool y\ntest "t"\n  call y => permit\n'
+    )
+    ran = pbac("test", "policies")
+    assert ran.code == 0
+    assert ran.out == (
+        "ok    another    1 test   1 expectations\nok    good       1 test   1 expectations\n"
+    )
+
+
+def test_results_as_json(pbac, folder):
+    (folder / "good.pbac").write_text(GOOD.replace("=> permit by read", "=> deny"))
+    ran = pbac("test", "policies", "--json")
+    assert ran.code == 1
+    assert ran.json["passed"] is False
+    (failure,) = ran.json["packages"][0]["failures"]
+    assert failure["line"] == 15
+    assert (failure["expected"], failure["got"]) == ("deny", "permit by read")
+
+
+def test_a_set_with_a_mistake_is_not_tested(pbac, folder):
+    (folder / "a.pbac").write_text("package a\nforbid\n")
+    ran = pbac("test", "policies")
+    assert ran.code == 1
+    assert "error[" in ran.out
+    ran = pbac("test", "policies", "--json")
+    assert ran.code == 1
+    assert ran.json["diagnostics"][0]["source"] == "policies/a.pbac"
+
+
+# --- eval and explain --------------------------------------------------------------------------
+
+CALL = {"method": "tools/call", "tool": "get_x", "server": "github"}
+
+
+def test_eval_decides_the_request_of_a_file(pbac, folder):
+    request = folder.parent / "request.json"
+    request.write_text(json.dumps({"agent": {"id": "a", "tier": "read_only"}, "call": CALL}))
+    ran = pbac("eval", "policies", "--request", "request.json")
+    assert ran.code == 0
+    assert ran.out.startswith("permit  permitted\n  rules     good.read\n")
+    decision = pbac("eval", "policies", "--request", "request.json", "--json").json
+    assert (decision["effect"], decision["rules"]) == ("permit", ["good.read"])
+    assert decision["policy_version"].startswith("sha256:")
+
+
+def test_a_request_may_come_from_standard_input(pbac, folder, monkeypatch):
+    body = json.dumps({"agent": {}, "call": CALL}).encode()
+    monkeypatch.setattr(sys, "stdin", io.TextIOWrapper(io.BytesIO(body)))
+    assert pbac("eval", "policies", "--request", "-", "--json").json["effect"] == "deny"
+
+
+def test_a_denial_is_an_answer_and_ends_with_0(pbac, folder):
+    ran = pbac("eval", "policies", "--tool", "merge", "--tier", "read_only")
+    assert ran.code == 0
+    assert ran.out.startswith("deny  not_permitted\n")
+
+
+@pytest.mark.parametrize(
+    ("request_text", "told"),
+    [
+        ("{", "request.json"),
+        ('{"agent": {}, "agent": {}}', "`agent` appears twice"),
+        ("[]", "is no request"),
+        ('{"agnet": {}}', "did you mean `agent`?"),
+        ('{"data": {}}', "documents belong to the policies"),
+        ('{"agent": []}', "`agent` of a request is an object"),
+        ('{"call": {"method": "token/issue"}}', "a request for a token"),
+    ],
+)
+def test_a_request_that_is_none_is_told(pbac, folder, request_text, told):
+    (folder.parent / "request.json").write_text(request_text)
+    ran = pbac("eval", "policies", "--request", "request.json")
+    assert ran.code == 1
+    assert told in ran.err
+    assert "Traceback" not in ran.err
+
+
+@pytest.mark.parametrize(
+    ("arguments", "told"),
+    [
+        (["--request", "nosuch.json"], "cannot be read"),
+        (["--tool", "x", "--args", "[1]"], "no JSON object"),
+        (["--tool", "x", "--args", "{x}"], "--args"),
+        (["--tool", "x", "--set", "ip=1"], "names no field"),
+        (["--tool", "x", "--set", "data.x=1"], "names no field"),
+    ],
+)
+def test_options_that_describe_nothing_are_told(pbac, folder, arguments, told):
+    ran = pbac("eval", "policies", *arguments)
+    assert ran.code == 1
+    assert told in ran.err
+
+
+def test_something_to_decide_must_be_named(pbac, folder):
+    assert pbac("eval", "policies").code == 2
+
+
+def test_explain_shows_rules_clauses_and_values(pbac, folder):
+    asked = ("--tool", "merge", "--tier", "trusted", "--args", '{"number": 7, "branch": "dev"}')
+    ran = pbac("explain", "policies", *asked)
+    assert ran.code == 0
+    assert ran.out == (
+        "deny  `merge` on `github` by `agent` (trusted)\n"
+        "\n"
+        "  permit good.merge  does not apply\n"
+        '  ├─ ✓ for tier >= trusted       agent.tier = "trusted"\n'
+        '  ├─ ✓ on tool merge             call.tool = "merge"\n'
+        '  └─ ✗ when args.number > 0 and args.branch == "main"\n'
+        "     ├─ ✓ args.number > 0        args.number = 7\n"
+        '     └─ ✗ args.branch == "main"  args.branch = "dev"\n'
+        "\n"
+        "  1 rule is about other calls\n"
+        '  `good.merge` would permit it if `args.branch == "main"`\n'
+    )
+
+
+def test_explain_in_json_is_the_same_as_data(pbac, folder):
+    ran = pbac("explain", "policies", "--tool", "merge", "--tier", "read_only", "--json")
+    assert ran.json["decision"]["effect"] == "deny"
+    (rule,) = ran.json["rules"]
+    assert [clause["truth"] for clause in rule["clauses"]] == ["false", "true", "unknown"]
+    assert rule["clauses"][2]["parts"][0]["readings"] == [
+        {"path": "args.number", "state": "missing", "value": None}
+    ]
+
+
+def test_a_set_whose_tests_fail_can_still_be_explained(pbac, folder):
+    (folder / "good.pbac").write_text(GOOD.replace("=> permit by read", "=> deny"))
+    ran = pbac("explain", "policies", "--tool", "get_x", "--tier", "read_only")
+    assert ran.code == 0
+    assert "→ permit good.read  applies" in ran.out
+
+
+def test_other_fields_are_set_by_path(pbac, folder):
+    text = 'package a\nforbid outside\n  when not env.ip in cidr "10.0.0.0/8"\n'
+    (folder / "a.pbac").write_text(text)
+    asked = ("--tool", "get_x", "--tier", "read_only", "--set")
+    inside = pbac("eval", "policies", *asked, "env.ip=10.1.2.3", "--json").json
+    outside = pbac("eval", "policies", *asked, "env.ip=9.1.2.3", "--json").json
+    assert (inside["effect"], outside["effect"]) == ("permit", "deny")
