@@ -1,85 +1,73 @@
 """A folder of policies: `**/*.pbac` and `data/*.json`, read whole or not at all, and watched.
 
-Files named `*_bad.pbac` show mistakes and are left out. A document `data/orgs.json` is `data.orgs`.
+Files named `*_bad.pbac` show mistakes and are left out, and so is whatever is hidden (`.git`, an
+editor's swap files, the folders behind a mounted ConfigMap). A document `data/orgs.json` is `data.orgs`.
 Links that lead out of the folder are refused: whoever can write a link must not choose what the
 gateway reads.
+
+Watching. The system's notifications make a change act at once, but they get lost: on network file
+systems, when the folder itself is replaced, when a link is swapped. So the folder is also compared with
+what was read, every `WATCH_SECONDS`. A file that is still being written may parse, and mean something
+else: nothing is read before two looks in a row have seen the same.
 """
 
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncIterator, Iterator
+import os
+from collections.abc import AsyncGenerator, AsyncIterator, Iterator
+from contextlib import aclosing
+from itertools import islice
 from pathlib import Path
-from typing import Any, Final
+from typing import Any, Final, TypeAlias
 
 from watchfiles import awatch
 
 from pbac.base import json
-from pbac.base.diagnostics import Diagnostic
+from pbac.base.diagnostics import Diagnostic, PolicyError
 from pbac.base.limits import POLICY_DATA_BYTES_MAX, POLICY_FILE_BYTES_MAX, POLICY_FILES_MAX
 from pbac.base.source import Source, Span
 from pbac.pdp.administration import Publication, prepare, refused
 
+WATCH_SECONDS: Final = 1.0
 WATCH_DEBOUNCE_MS: Final = 50
 WATCH_STEP_MS: Final = 5
+SETTLE_SECONDS: Final = 0.03
+SETTLE_LOOKS_MAX: Final = 30
 
-
-class _Unreadable(Exception):  # noqa: N818 - carries what is to be told, never leaves this file
-    def __init__(self, code: str, path: str, message: str, help_text: str | None = None) -> None:
-        super().__init__(message)
-        self.diagnostic = Diagnostic(
-            code=code, message=message, span=Span(path, 0, 0, 1, 1), help=help_text
-        )
+_Print: TypeAlias = tuple[tuple[str, int, int, int], ...]
+"""Path, modification time, size and inode of every file that would be read."""
 
 
 def load_policies(folder: Path, previous: Publication | None = None) -> Publication:
     """Read, compile and test a folder (or one file). Mistakes are in the answer, not raised."""
     try:
-        sources, data = _read(folder)
-    except _Unreadable as error:
-        return refused([error.diagnostic])
+        sources, data = read_policies(folder)
+    except PolicyError as error:
+        return refused(error.diagnostics)
     return prepare(sources, data, previous=previous)
 
 
-async def watch_policies(
-    folder: Path, first: Publication | None = None
-) -> AsyncIterator[Publication]:
-    """A publication for every change of the folder that is not the one before.
+def read_policies(folder: Path) -> tuple[list[Source], dict[str, Any]]:
+    """The sources and data documents of a folder; of one file, that file.
 
-    Compiling runs in a thread: requests go on meanwhile.
+    Raises:
+        PolicyError: when something in it cannot be read, or there is nothing to read.
     """
-    latest = first
-    changes = awatch(
-        folder, debounce=WATCH_DEBOUNCE_MS, step=WATCH_STEP_MS, ignore_permission_denied=True
-    )
-    async for _ in changes:
-        publication = await asyncio.to_thread(load_policies, folder, latest)
-        if latest is None or _differs(publication, latest):
-            yield publication
-        latest = publication
-
-
-def _differs(publication: Publication, latest: Publication) -> bool:
-    if publication.policy_set is None or latest.policy_set is None:
-        return publication.problems() != latest.problems()
-    return publication.policy_set.version != latest.policy_set.version
-
-
-def _read(folder: Path) -> tuple[list[Source], dict[str, Any]]:
-    root = folder.resolve()
+    root = _real(folder)
     if root.is_file():
         return [_source(root.parent, root)], {}
     if not root.is_dir():
-        raise _Unreadable(
+        raise _error(
             "no-policies",
             str(folder),
             f"there is no folder `{folder}`",
             "create it, or name it in `policies`",
         )
-    files = list(_files(root, "*.pbac"))
+    files = _files(root, "*.pbac")
     sources = [_source(root, path) for path in files if not path.stem.endswith("_bad")]
     if not sources:
-        raise _Unreadable(
+        raise _error(
             "no-policies",
             str(folder),
             f"there is no `.pbac` file in `{folder}`",
@@ -88,26 +76,138 @@ def _read(folder: Path) -> tuple[list[Source], dict[str, Any]]:
     return sources, _data(root)
 
 
+# --- watching --------------------------------------------------------------------------------
+
+
+async def watch_policies(
+    folder: Path, first: Publication | None = None
+) -> AsyncIterator[Publication]:
+    """A publication for every change of the folder that is not the one before.
+
+    Compiling runs in a thread: requests go on meanwhile. Never ends by itself.
+    """
+    latest, warm = first, first
+    seen: _Print | None = None
+    async with aclosing(_ticks(folder)) as ticks:
+        async for _ in ticks:
+            now = await asyncio.to_thread(_print, folder)
+            if now == seen:
+                continue
+            seen = await _settled(folder, now)
+            publication = await asyncio.to_thread(_load, folder, warm)
+            if publication.compilation is not None:
+                warm = publication
+            if latest is None or _differs(publication, latest):
+                yield publication
+            latest = publication
+
+
+async def _ticks(folder: Path) -> AsyncGenerator[None]:
+    """Whenever something may have changed, at the latest every `WATCH_SECONDS`."""
+    while True:
+        yield
+        changes = awatch(
+            folder,
+            debounce=WATCH_DEBOUNCE_MS,
+            step=WATCH_STEP_MS,
+            rust_timeout=int(WATCH_SECONDS * 1000),
+            yield_on_timeout=True,
+            ignore_permission_denied=True,
+        )
+        try:
+            async with aclosing(changes):
+                async for _ in changes:
+                    yield
+        except OSError:  # there is no folder, or no more watches to be had
+            await asyncio.sleep(WATCH_SECONDS)
+
+
+async def _settled(folder: Path, seen: _Print) -> _Print:
+    """What the folder looks like once nobody is writing in it, or after `SETTLE_LOOKS_MAX`."""
+    for _ in range(SETTLE_LOOKS_MAX):
+        await asyncio.sleep(SETTLE_SECONDS)
+        now = await asyncio.to_thread(_print, folder)
+        if now == seen:
+            break
+        seen = now
+    return seen
+
+
+def _load(folder: Path, previous: Publication | None) -> Publication:
+    """Whatever happens, the old set serves on and the folder is watched on."""
+    try:
+        return load_policies(folder, previous)
+    except Exception as fault:  # noqa: BLE001 - told as a publication that failed
+        told = f"{type(fault).__name__}: {fault}"
+        message = f"a defect of this program, not of the policies: `{told}`"
+        return refused([_error("compiler-fault", str(folder), message).diagnostics[0]])
+
+
+def _print(folder: Path) -> _Print:
+    """Never raises: what cannot be looked at is left out, and told when it is read."""
+    root = _real(folder)
+    found = []
+    try:
+        paths = [root] if root.is_file() else [*_listed(root, "*.pbac"), *_listed(root, "*.json")]
+        for path in paths:
+            stat = path.stat()
+            found.append((str(path), stat.st_mtime_ns, stat.st_size, stat.st_ino))
+    except OSError:
+        found.append((str(folder), -1, -1, -1))
+    return tuple(found)
+
+
+def _differs(publication: Publication, latest: Publication) -> bool:
+    if publication.policy_set is None or latest.policy_set is None:
+        return publication.problems() != latest.problems()
+    return publication.policy_set.version != latest.policy_set.version
+
+
+# --- reading ---------------------------------------------------------------------------------
+
+
+def _listed(root: Path, pattern: str) -> list[Path]:
+    """Files and links that match, hidden ones left out; one more than may be read at most."""
+    found = (
+        path
+        for path in root.rglob(pattern)
+        if not any(part.startswith(".") for part in path.relative_to(root).parts)
+        and (path.is_file() or path.is_symlink())
+    )
+    return sorted(islice(found, POLICY_FILES_MAX + 1))
+
+
 def _files(root: Path, pattern: str) -> Iterator[Path]:
-    found = sorted(path for path in root.rglob(pattern) if path.is_file() or path.is_symlink())
+    try:
+        found = _listed(root, pattern)
+    except OSError as error:  # a folder vanished while it was listed
+        reason = (error.strerror or "unreadable").lower()
+        raise _error("unreadable", str(root), f"`{root}` cannot be listed: {reason}") from None
     if len(found) > POLICY_FILES_MAX:
-        raise _Unreadable(
+        raise _error(
             "too-many-files", str(root), f"more than {POLICY_FILES_MAX} files match `{pattern}`"
         )
     for path in found:
-        if not path.resolve().is_relative_to(root):
-            name = str(path.relative_to(root))
-            raise _Unreadable("outside-folder", name, f"`{name}` leads out of the policy folder")
+        if not _real(path).is_relative_to(root):
+            name = path.relative_to(root).as_posix()
+            help_ = "copy the file into the folder"
+            raise _error("outside-folder", name, f"`{name}` leads out of the policy folder", help_)
         yield path
 
 
+def _real(path: Path) -> Path:
+    """Links followed as far as they lead; unlike `Path.resolve` never raises, not for circles."""
+    return Path(os.path.realpath(path))
+
+
 def _source(root: Path, path: Path) -> Source:
-    name = str(path.relative_to(root))
+    name = path.relative_to(root).as_posix()
     data = _bytes(path, name, POLICY_FILE_BYTES_MAX)
     try:
-        return Source(name, data.decode("utf-8"))
+        # Some editors begin a file with a byte order mark; it is not part of the text.
+        return Source(name, data.decode("utf-8-sig"))
     except UnicodeDecodeError as error:
-        raise _Unreadable(
+        raise _error(
             "not-utf-8", name, f"`{name}` is not UTF-8 at byte {error.start}", "save it as UTF-8"
         ) from None
 
@@ -116,25 +216,35 @@ def _data(root: Path) -> dict[str, Any]:
     documents: dict[str, Any] = {}
     size = 0
     for path in _files(root, "data/*.json"):
-        name = str(path.relative_to(root))
-        data = _bytes(path, name, POLICY_DATA_BYTES_MAX - size)
+        name = path.relative_to(root).as_posix()
+        data = _bytes(path, name, POLICY_DATA_BYTES_MAX)
         size += len(data)
+        if size > POLICY_DATA_BYTES_MAX:
+            message = f"the data documents are larger than {POLICY_DATA_BYTES_MAX} bytes together"
+            raise _error("too-large", name, message)
         if path.stem in documents:
-            raise _Unreadable("duplicate-data", name, f"two documents are named `{path.stem}`")
+            raise _error("duplicate-data", name, f"two documents are named `{path.stem}`")
         try:
             documents[path.stem] = json.decode(data)
         except json.JsonError as error:
-            raise _Unreadable("bad-data", name, f"`{name}`: {error.message}", error.help) from None
+            raise _error("bad-data", name, f"`{name}`: {error.message}", error.help) from None
     return documents
 
 
 def _bytes(path: Path, name: str, bytes_max: int) -> bytes:
     try:
+        if path.exists() and not path.is_file():
+            raise _error("unreadable", name, f"`{name}` is no regular file")
         with path.open("rb") as file:
             data = file.read(bytes_max + 1)
     except OSError as error:
         reason = (error.strerror or "unreadable").lower()
-        raise _Unreadable("unreadable", name, f"`{name}` cannot be read: {reason}") from None
+        raise _error("unreadable", name, f"`{name}` cannot be read: {reason}") from None
     if len(data) > bytes_max:
-        raise _Unreadable("too-large", name, f"`{name}` is larger than {bytes_max} bytes")
+        raise _error("too-large", name, f"`{name}` is larger than {bytes_max} bytes")
     return data
+
+
+def _error(code: str, path: str, message: str, help_text: str | None = None) -> PolicyError:
+    span = Span(path, 0, 0, 1, 1)
+    return PolicyError([Diagnostic(code=code, message=message, span=span, help=help_text)])
