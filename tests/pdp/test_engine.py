@@ -1,0 +1,310 @@
+"""Decisions one by one: what is said, who is blamed, what a list shows, what a token may hold."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+
+import pytest
+
+from pbac.model.decision import Cause, Effect
+from pbac.pdp.engine import decide, grant_scope, shown
+
+ISSUE = {"method": "token/issue", "scope": "gh:read"}
+
+
+@pytest.fixture
+def ask(oracle):
+    """Decide one call by a policy text."""
+
+    def decision(text, tool="get_x", data=None, **roots):
+        return decide(oracle.policies(text, data=data), oracle.request(tool, **roots))
+
+    return decision
+
+
+# --- Law 1 -----------------------------------------------------------------------------------
+
+
+def test_nothing_permits_so_it_is_denied(ask):
+    decision = ask("permit p on tool merge")
+    assert (decision.effect, decision.cause) == (Effect.DENY, Cause.NOT_PERMITTED)
+    assert (decision.rules, decision.reason, decision.help) == ((), "", "")
+
+
+def test_every_permit_and_every_forbid_that_applies_is_named_in_name_order(ask):
+    permits = "permit z on any\npermit b on tool get_*\npermit a on tool get_x\npermit c on any"
+    assert ask(permits).rules == ("p.a", "p.b", "p.c", "p.z")
+    forbids = "forbid y on any\nforbid x on tool get_x\nforbid w on tool get_*\nforbid v on any"
+    assert ask(f"{permits}\n{forbids}").rules == ("p.v", "p.w", "p.x", "p.y")
+
+
+def test_duties_come_from_every_require_that_applies_and_only_with_a_permit(ask):
+    duties = """
+      require b on any then limit 2 per 1m by agent
+      require a on tool get_x then redact result.secret
+      require c on tool merge then limit 9 per 1m by agent
+    """
+    decision = ask(f"permit p on any {duties}")
+    assert [(duty.rule, duty.kind) for duty in decision.duties] == [
+        ("p.a", "redact"),
+        ("p.b", "limit"),
+    ]
+    assert decision.rules == ("p.p",)
+    assert ask(duties).duties == ()
+    assert ask(f"permit p on any forbid f on any {duties}").duties == ()
+
+
+def test_the_version_is_the_sets(ask, oracle):
+    policy_set = oracle.policies("permit p on any")
+    assert decide(policy_set, oracle.request()).policy_version == policy_set.version
+    assert policy_set.version.startswith("sha256:")
+
+
+# --- Law 2 -----------------------------------------------------------------------------------
+
+BIG = 'forbid big when args.amount > 100 because "too much: {args.amount}"\npermit p on any'
+
+
+def test_a_forbid_that_is_true_gives_its_reason_with_this_requests_values(ask, oracle):
+    policy_set = oracle.policies(BIG)
+    for amount in (500, 900, 500):
+        decision = decide(policy_set, oracle.request(args={"amount": amount}))
+        assert decision.reason == f"too much: {amount}"
+        assert (decision.unknown, decision.help) == ((), "")
+    assert decide(policy_set, oracle.request(args={"amount": 5})).permitted
+
+
+@pytest.mark.parametrize(
+    ("args", "help_"),
+    [
+        ({}, "send `args.amount`"),
+        ({"amount": "500"}, "send `args.amount` in the kind the tool asks for"),
+        ({"amount": None}, "send `args.amount` in the kind the tool asks for"),
+    ],
+)
+def test_a_forbid_that_cannot_be_ruled_out_names_the_path_instead_of_its_reason(ask, args, help_):
+    decision = ask(BIG, args=args)
+    assert (decision.effect, decision.rules) == (Effect.DENY, ("p.big",))
+    assert decision.unknown == ("args.amount",)
+    assert decision.reason == (
+        "`args.amount` is missing or of the wrong kind, so `p.big` cannot be ruled out"
+    )
+    assert decision.help == help_
+
+
+def test_of_two_forbids_only_the_doubtful_one_is_doubted(ask):
+    decision = ask(f'{BIG} forbid always on tool get_x because "no"')
+    assert decision.rules == ("p.always", "p.big")
+    assert decision.reason.startswith("no; `args.amount` is missing")
+    assert decision.unknown == ("args.amount",)
+
+
+def test_a_caller_is_told_to_send_arguments_and_nothing_else(ask):
+    decision = ask("permit p on any forbid f when facts.pull.author == args.b.c", args={"b": {}})
+    assert decision.unknown == ("facts.pull.author", "args.b.c")
+    assert decision.help == "send `args.b.c`"
+
+
+def test_a_require_that_cannot_be_ruled_out_attaches_its_duties_and_blame(ask):
+    text = "permit p on any require r when args.n > 1 then limit 1 per 1m by agent"
+    decision = ask(text)
+    assert (decision.permitted, len(decision.duties)) == (True, 1)
+    assert decision.unknown == ("args.n",)
+    assert ask(text, args={"n": 2}).unknown == ()
+    assert ask(text, args={"n": 0}).duties == ()
+
+
+def test_an_unknown_tool_or_server_is_to_blame_like_any_other_path(oracle):
+    policy_set = oracle.policies(
+        "package a on server github tiers lo < hi forbid f on tool get_x permit p on any"
+    )
+    decision = decide(policy_set, oracle.request(call={"tool": 7}))
+    assert (decision.rules, decision.unknown) == (("a.f",), ("call.tool",))
+    decision = decide(policy_set, oracle.request(call={"server": None}))
+    assert (decision.rules, decision.unknown) == (("a.f",), ("call.server",))
+    assert decide(policy_set, oracle.request(call={"server": "other"})).cause is Cause.NOT_PERMITTED
+
+
+CHAIN = "permit p on any forbid f for kind scanner on any"
+
+
+@pytest.mark.parametrize(
+    ("kind", "actors", "rules", "unknown"),
+    [
+        ("assistant", [], ("p.p",), ()),
+        ("scanner", [], ("p.f",), ()),
+        ("assistant", [{"kind": "scanner"}], ("p.f",), ()),
+        (None, [{"kind": "scanner"}], ("p.f",), ()),
+        ("assistant", [{"id": "x"}], ("p.f",), ("chain.actors[…].kind",)),
+        (None, [], ("p.f",), ("agent.kind",)),
+    ],
+)
+def test_a_forbid_matches_any_actor_of_the_chain(ask, kind, actors, rules, unknown):
+    agent = {"id": "a1", "tier": "developer"} | ({"kind": kind} if kind else {})
+    decision = ask(CHAIN, agent=agent, chain={"actors": actors})
+    assert (decision.rules, decision.unknown) == (rules, unknown)
+
+
+def test_a_permit_matches_the_caller_alone(ask):
+    text = "permit p for kind scanner on any"
+    assert not ask(text, chain={"actors": [{"kind": "scanner"}]}).permitted
+    assert ask(text, agent={"kind": "scanner"}).permitted
+
+
+# --- expiry, shadow, texts, faults -----------------------------------------------------------
+
+
+def test_a_permit_ends_as_its_day_begins(ask, oracle):
+    text = "permit p @expires 2026-01-02 on any"
+    day = 1_767_312_000_000
+    assert ask(text, env={"now": day - 1}).permitted
+    assert not ask(text, env={"now": day}).permitted
+    assert not ask(text, env={}).permitted
+    policy_set = oracle.policies(text)
+    assert shown(policy_set, oracle.request(env={"now": day - 1}))
+    assert shown(policy_set, oracle.request(env={}))
+    assert not shown(policy_set, oracle.request(env={"now": day}))
+
+
+def test_shadow_rules_are_told_and_not_enforced(ask):
+    text = """
+      forbid f @shadow on tool get_x
+      forbid g @shadow when args.n > 1
+      forbid h @shadow on tool merge
+      permit q @shadow on any
+    """
+    decision = ask(f"{text} permit p on any")
+    assert (decision.rules, decision.shadow) == (("p.p",), ("p.f", "p.g", "p.q"))
+    assert decision.unknown == ()
+    decision = ask(text)
+    assert (decision.cause, decision.shadow) == (Cause.NOT_PERMITTED, ("p.f", "p.g", "p.q"))
+
+
+def test_internal_texts_go_to_the_record_and_not_into_the_reason(ask):
+    text = 'forbid f on any internal "{user.login} tried {call.tool}" permit p on any'
+    decision = ask(text, user={"login": "eve"})
+    assert (decision.reason, decision.internal) == ("", "eve tried get_x")
+
+
+def test_a_permit_that_does_not_apply_says_why_when_nothing_else_permits(ask):
+    text = 'permit p on tool get_x when args.a == 1 because "only with a = 1, not {args.a}"'
+    assert ask(text, args={"a": 2}).reason == "only with a = 1, not 2"
+    assert ask(text, args={"a": 3}).reason == "only with a = 1, not 3"
+    assert ask(text, args={"a": 1}).reason == ""
+
+
+@pytest.mark.parametrize(
+    ("text", "help_"),
+    [
+        ("permit p for tier >= trusted on any", "an agent of tier `trusted` may do this"),
+        ("permit p for tier < ci_agent on any", "an agent of tier `read_only` may do this"),
+        (
+            "permit p for tier >= ci_agent on any",
+            "an agent of tier `ci_agent` or higher may do this",
+        ),
+        ("permit p for tier >= ci_agent on any when args.n == 1", ""),
+        ("permit p for tier >= ci_agent on any forbid f on any", ""),
+        ("permit p for tier >= ci_agent on any forbid f for tier >= ci_agent", ""),
+    ],
+)
+def test_a_tier_is_said_to_help_only_when_it_would(ask, text, help_):
+    agent = {"tier": "ci_agent"} if "trusted" in text or "<" in text else {"tier": "read_only"}
+    assert ask(text, agent=agent).help == help_
+
+
+def test_a_defect_of_ours_is_a_denial_that_carries_its_traceback(oracle):
+    policy_set = oracle.policies("permit p on any")
+
+    def broken(_request, _data):
+        raise ZeroDivisionError("a defect")
+
+    (rule,) = policy_set.rules
+    policy_set = oracle.of_rules([replace(rule, applies=broken)])
+    decision = decide(policy_set, oracle.request())
+    assert (decision.effect, decision.cause) == (Effect.DENY, Cause.ENGINE_FAULT)
+    assert "ZeroDivisionError: a defect" in decision.internal
+    assert "ZeroDivisionError" not in decision.reason + decision.help
+    assert not shown(policy_set, oracle.request())
+    grant = grant_scope(policy_set, oracle.request(call=ISSUE), [oracle.request().call])
+    assert not grant.permitted
+
+
+def test_rules_that_share_a_function_are_still_two_rules(oracle):
+    first, second = oracle.policies("permit a on any permit b on any").rules
+    policy_set = oracle.of_rules([first, replace(second, applies=first.applies)])
+    assert decide(policy_set, oracle.request()).rules == ("p.a", "p.b")
+
+
+# --- Law 6 -----------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(
+    ("text", "visible"),
+    [
+        ("permit p on any", True),
+        ("permit p on tool merge", False),
+        ("permit p on any when args.a == 1", True),
+        ('permit p on any when args.a == 1 and agent.kind == "ci"', False),
+        ("permit p on any when has args.a", True),
+        ("permit p on any when not has args.a", True),
+        ("permit p for tier >= trusted on any", False),
+        ("permit p on any forbid f on tool get_x", False),
+        ("permit p on any forbid f when args.a == 1", True),
+        ('permit p on any forbid f when user.login == "x"', False),
+        ('permit p on any forbid f when args.a == 1 or agent.kind == "assistant"', False),
+        ("permit p on any forbid f when session.calls > 3", True),
+        ("permit p on any forbid f @shadow on any", True),
+        ("permit p @shadow on any", False),
+    ],
+)
+def test_a_list_shows_what_could_be_permitted(oracle, text, visible):
+    assert shown(oracle.policies(text), oracle.request()) is visible
+
+
+# --- Law 9 -----------------------------------------------------------------------------------
+
+
+@pytest.fixture
+def grant(oracle):
+    """Ask for the scope `gh:read`, which `get_x` needs."""
+
+    def decision(text, **roots):
+        call = {**oracle.request().call, "scope": "gh:read"}
+        return grant_scope(oracle.policies(text), oracle.request(call=ISSUE, **roots), [call])
+
+    return decision
+
+
+def test_a_scope_is_granted_when_some_call_that_needs_it_could_be_permitted(grant):
+    assert grant("permit p on scope gh:read when args.a == 1").rules == ("p.p",)
+    assert grant("permit p on tool get_x").permitted
+    denied = grant("permit p on tool merge")
+    assert (denied.effect, denied.cause) == (Effect.DENY, Cause.NOT_PERMITTED)
+    assert not grant("permit p for tier >= trusted on scope gh:read").permitted
+    assert not grant("permit p on any forbid f on scope gh:read").permitted
+
+
+def test_no_tool_needs_the_scope_so_it_is_not_granted(oracle):
+    policy_set = oracle.policies("permit p on any")
+    assert not grant_scope(policy_set, oracle.request(call=ISSUE), []).permitted
+
+
+def test_only_on_token_rules_are_about_issuance(grant):
+    text = 'permit p on any forbid f on token when agent.kind == "assistant" because "not you"'
+    denied = grant(text)
+    assert (denied.cause, denied.rules, denied.reason) == (Cause.FORBIDDEN, ("p.f",), "not you")
+    assert grant(text, agent={"kind": "ci", "tier": "developer"}).permitted
+    doubted = grant(text, agent={"tier": "developer"})
+    assert (doubted.rules, doubted.unknown) == (("p.f",), ("agent.kind",))
+
+
+def test_an_on_token_rule_says_nothing_about_calls(ask):
+    assert ask("permit p on any forbid f on token").permitted
+
+
+def test_requires_on_token_give_a_token_its_duties(grant):
+    text = 'permit p on any require short on token when agent.kind == "ci" then expire in 15m'
+    granted = grant(text, agent={"kind": "ci", "tier": "developer"})
+    assert [duty.parameters for duty in granted.duties] == [{"in_ms": 900_000}]
+    assert grant(text).duties == ()
+    assert grant(text, agent={"tier": "developer"}).unknown == ("agent.kind",)
