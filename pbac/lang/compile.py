@@ -49,6 +49,7 @@ class Compilation:
         program: None when there is an error among the diagnostics.
         version: of the policy set these sources and data make, whether or not it is sound.
         trees: of every source that parsed; the next run starts from them.
+        packages: what a next run may share; an earlier run's when this one made none.
         timings: stage → seconds, in the order of `STAGES`, for the stages that ran.
     """
 
@@ -57,6 +58,7 @@ class Compilation:
     diagnostics: tuple[Diagnostic, ...]
     sources: tuple[Source, ...]
     trees: Trees
+    packages: tuple[CompiledPackage, ...]
     timings: Mapping[str, float]
 
 
@@ -120,6 +122,7 @@ def compile_program(
         diagnostics=in_order(work.diagnostics),
         sources=ordered,
         trees=work.trees,
+        packages=work.packages or (previous.packages if previous else ()),
         timings=timings,
     )
 
@@ -159,8 +162,7 @@ def _check(work: _Work) -> None:
 
 
 def _generate(work: _Work) -> None:
-    program = work.previous.program if work.previous else None
-    kept = {package.digest: package for package in program.packages} if program else {}
+    kept = {package.digest: package for package in work.previous.packages} if work.previous else {}
     written = {source.name: source.text for source in work.sources}
     packages = []
     for package in work.known().packages:

@@ -73,7 +73,7 @@ def prepare(
             sources=kept,
             compilation=compilation,
         )
-    policy_set = PolicySet(compilation.program)
+    policy_set = PolicySet(compilation.program, {source.name: source.text for source in kept})
     failures = tuple(result for result in run_tests(policy_set) if not result.passed)
     return Publication(
         policy_set=None if failures else policy_set,

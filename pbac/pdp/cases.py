@@ -52,11 +52,11 @@ class CaseResult:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class _World:
-    """The givens so far."""
+    """The givens so far. `policy_set` is the package by itself, on the data of the test."""
 
+    policy_set: PolicySet
     agent: dict[str, Any] = field(default_factory=lambda: {"id": "agent", "name": "agent"})
     roots: dict[str, Any] = field(default_factory=dict)
-    data: dict[str, Any] = field(default_factory=dict)
     tools: dict[str, dict[str, Any]] = field(default_factory=dict)
     now_ms: int = NOW_MS
 
@@ -71,14 +71,15 @@ def run_tests(policy_set: PolicySet) -> tuple[CaseResult, ...]:
 
 
 def _run_package(program: Program, package: CompiledPackage) -> Iterator[CaseResult]:
+    alone = PolicySet(replace(program, packages=(package,)))
     for test in package.tests:
-        world = _World(data=dict(program.data))
+        world = _World(policy_set=alone)
         for step in test.steps:
             match step:
                 case nodes.Given():
                     world = _given(world, step)
                 case nodes.Expectation():
-                    yield _expect(program, package, test, step, world)
+                    yield _expect(package, test, step, world)
 
 
 def _given(world: _World, given: nodes.Given) -> _World:
@@ -93,21 +94,20 @@ def _given(world: _World, given: nodes.Given) -> _World:
         case "tool", dict(value):
             return replace(world, tools={**world.tools, given.name: value})
         case "data", dict(value):
-            return replace(world, data={**world.data, **value})
+            return replace(world, policy_set=_with_data(world.policy_set, value))
         case what, value:
             return replace(world, roots={**world.roots, what: value})
 
 
+def _with_data(policy_set: PolicySet, documents: dict[str, Any]) -> PolicySet:
+    program = policy_set.program
+    return PolicySet(replace(program, data={**program.data, **documents}))
+
+
 def _expect(
-    program: Program,
-    package: CompiledPackage,
-    test: nodes.Test,
-    step: nodes.Expectation,
-    world: _World,
+    package: CompiledPackage, test: nodes.Test, step: nodes.Expectation, world: _World
 ) -> CaseResult:
-    alone = replace(program, packages=(package,), data=world.data)
-    policy_set = PolicySet(alone)
-    request = _request(package, step, world)
+    policy_set, request = world.policy_set, _request(package, step, world)
     result = CaseResult(
         package=package.name,
         test=test.name,
