@@ -38,6 +38,7 @@ from pbac.base.limits import (
 )
 from pbac.pdp.administration import Publication
 from pbac.web import health_routes, mcp_routes, middleware, oauth_routes
+from pbac.web.malformed import server_logger
 from pbac.web.peer import networks
 from pbac.web.tls import TlsError, load_certificate, server_context
 
@@ -259,6 +260,8 @@ async def _listening(parts: Parts, tasks: _Tasks) -> AsyncIterator[None]:
     runner = web.AppRunner(
         application(parts),
         access_log=None,
+        logger=server_logger(parts.gateway.counters.refused),
+        auto_decompress=False,  # an encoded body is refused, never unpacked
         handler_cancellation=True,
         keepalive_timeout=75,
         max_line_size=HEADER_LINE_BYTES_MAX,

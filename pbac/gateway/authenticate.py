@@ -7,7 +7,7 @@ from collections.abc import Callable
 from typing import Final
 
 from pbac.base.errors import PbacError
-from pbac.gateway.principal import Principal
+from pbac.gateway.principal import Principal, acting_alone
 from pbac.oauth.access_token import find_fault, hash_access_token
 from pbac.oauth.model import PrincipalRecord, describe_agent
 
@@ -64,7 +64,7 @@ def principal_of(record: PrincipalRecord) -> Principal:
         key=token.client_id,
         agent=describe_agent(record.client),
         user=None,
-        chain={"depth": 0, "actors": []},
+        chain=acting_alone(),
         token_id=token.token_id,
         scopes=frozenset(token.scopes),
         grant=token.grant_type,

@@ -22,6 +22,7 @@ from pbac.base.clock import Clock
 from pbac.base.limits import ACCESS_TOKEN_SECONDS
 from pbac.gateway.decision_request import environment
 from pbac.gateway.ports import AuditLog, Counters
+from pbac.gateway.principal import acting_alone
 from pbac.model.decision import Decision
 from pbac.model.request import DecisionRequest
 from pbac.oauth import introspection, registration, revocation, token
@@ -209,7 +210,11 @@ def grant_scopes(
     decisions = {
         scope: service.decide_scope(
             DecisionRequest(
-                agent=agent, token=held, env=env, call={"method": "token/issue", "scope": scope}
+                agent=agent,
+                chain=acting_alone(),
+                token=held,
+                env=env,
+                call={"method": "token/issue", "scope": scope},
             )
         )
         for scope in consented

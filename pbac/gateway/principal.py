@@ -7,6 +7,11 @@ from typing import Any
 import msgspec
 
 
+def acting_alone() -> dict[str, Any]:
+    """The `chain` root of an agent that nobody has sent: known to be empty, not unknown."""
+    return {"depth": 0, "actors": []}
+
+
 class Principal(msgspec.Struct, frozen=True, kw_only=True):
     """One authenticated caller, as a live access token proves it.
 

@@ -78,7 +78,7 @@ def edge(paths: Iterable[str]) -> Middleware:
         # `//mcp`, `/%6Dcp` and `/mcp/` are other spellings that a proxy may read otherwise.
         if request.raw_path.partition("?")[0] not in known:
             return problem(404, "not_found", "there is nothing at this path")
-        if request.version < (1, 1):
+        if request.version != (1, 1):
             return problem(400, "http_version", "speak HTTP/1.1")
         if hdrs.UPGRADE in request.headers:
             return problem(400, "upgrade_refused", "this connection is not upgraded")

@@ -178,7 +178,9 @@ def prepared(directory, *, backends, story, edit, policy):
     if policy is not None:
         for path in (directory / "policies").glob("*.pbac"):
             path.unlink()
-        (directory / "policies/test.pbac").write_text(policy)
+        files = policy if isinstance(policy, dict) else {"test.pbac": policy}
+        for name, text in files.items():
+            (directory / "policies" / name).write_text(text)
     return RunningGateway(directory, origin)
 
 
@@ -251,8 +253,9 @@ class Recorder:
         return self
 
     def stop(self):
-        self._loop.call_soon_threadsafe(self._stopping.set)
-        self._thread.join(10)
+        if self._thread.is_alive():
+            self._loop.call_soon_threadsafe(self._stopping.set)
+            self._thread.join(10)
 
     def calls(self, tool=None):
         """Every `tools/call` that arrived, as (tool, arguments)."""
