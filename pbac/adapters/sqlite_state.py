@@ -5,9 +5,9 @@ Writes run on one thread of their own with one connection: `BEGIN IMMEDIATE`, th
 what was acknowledged survives a crash and a power cut (with NORMAL it would not).
 
 Reads on the way of every call run on the event loop's thread, with another connection and a
-bounded cache. INVARIANT: nothing is answered from the cache before `PRAGMA data_version` says
-that no other connection, in this process or another, has committed since it was filled. That
-question costs about three microseconds, and a revocation is seen by the very next call.
+bounded cache. INVARIANT: nothing is answered from a cache that was filled under another `Epoch`, or
+longer than `CACHE_SECONDS_MAX` ago: a revocation that was acknowledged, by this process or another,
+is seen by the very next call.
 """
 
 from __future__ import annotations
@@ -16,6 +16,7 @@ import asyncio
 import os
 import sqlite3
 import stat
+import time
 from collections import OrderedDict
 from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
@@ -23,6 +24,7 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import Final, TypeVar
 
+from pbac.adapters.epoch import Epoch
 from pbac.adapters.sqlite_migrations import migrate
 from pbac.adapters.sqlite_rows import FIND_PRINCIPAL, SqliteTransaction, read_principal
 from pbac.base.limits import (
@@ -37,6 +39,12 @@ Result = TypeVar("Result")
 
 FILE_NAME: Final = "state.sqlite3"
 """The state database within the state directory."""
+
+EPOCH_NAME: Final = "state.epoch"
+"""Beside it, what tells every process that it has changed."""
+
+CACHE_SECONDS_MAX: Final = 1.0
+"""How long a change stays unseen whose writer died before it could acknowledge it."""
 
 _PRAGMAS: Final = (
     "PRAGMA foreign_keys = ON",
@@ -53,12 +61,16 @@ class SqliteState:
     `read` and `find_principal_record` belong to the thread of the event loop.
     """
 
-    def __init__(self, writer: sqlite3.Connection, reader: sqlite3.Connection) -> None:
+    def __init__(
+        self, writer: sqlite3.Connection, reader: sqlite3.Connection, epoch: Epoch
+    ) -> None:
         self._writer = writer
         self._reader = reader
+        self._epoch = epoch
         self._worker = ThreadPoolExecutor(max_workers=1, thread_name_prefix="sqlite-state")
         self._cache: OrderedDict[bytes, PrincipalRecord] = OrderedDict()
-        self._cache_version = -1
+        self._cache_epoch = -1
+        self._cache_until = 0.0
 
     async def transact(self, rule: Callable[[Transaction], Result]) -> Result:
         """See `Storage.transact`. A caller that is cancelled does not stop the transaction."""
@@ -77,6 +89,7 @@ class SqliteState:
                 if self._writer.in_transaction:
                     self._writer.execute("ROLLBACK")
                 raise
+            self._epoch.advance()
             return result
 
     def read(self, rule: Callable[[Reader], Result]) -> Result:
@@ -99,15 +112,15 @@ class SqliteState:
 
         Unknown tokens are not remembered: whoever sends random ones cannot push out the others.
         """
+        epoch, now = self._epoch.current(), time.monotonic()
+        if epoch != self._cache_epoch or now >= self._cache_until:
+            self._cache.clear()
+            self._cache_epoch, self._cache_until = epoch, now + CACHE_SECONDS_MAX
+        record = self._cache.get(token_hash)
+        if record is not None:
+            self._cache.move_to_end(token_hash)
+            return record
         try:
-            (version,) = self._reader.execute("PRAGMA data_version").fetchone()
-            if version != self._cache_version:
-                self._cache.clear()
-                self._cache_version = version
-            record = self._cache.get(token_hash)
-            if record is not None:
-                self._cache.move_to_end(token_hash)
-                return record
             row = self._reader.execute(FIND_PRINCIPAL, (token_hash,)).fetchone()
         except sqlite3.Error as error:
             raise _storage_error(error) from error
@@ -124,6 +137,7 @@ class SqliteState:
         self._worker.shutdown(wait=True)
         self._reader.close()
         self._writer.close()
+        self._epoch.close()
 
 
 def open_state(directory: Path, now_ms: int) -> SqliteState:
@@ -139,6 +153,7 @@ def open_state(directory: Path, now_ms: int) -> SqliteState:
     try:
         directory.mkdir(mode=0o700, parents=True, exist_ok=True)
         _make_private(path)
+        epoch = Epoch(directory / EPOCH_NAME)
     except OSError as error:
         raise StorageError(f"`{path}` cannot be opened: {error.strerror}".lower()) from None
     with _storage_errors():
@@ -151,7 +166,7 @@ def open_state(directory: Path, now_ms: int) -> SqliteState:
         except BaseException:
             writer.close()
             raise
-    return SqliteState(writer, reader)
+    return SqliteState(writer, reader, epoch)
 
 
 def _require_wal(connection: sqlite3.Connection, path: Path) -> None:
