@@ -1,0 +1,159 @@
+"""Links and examples of the documentation: what a page shows is what happens.
+
+- A `pbac` block is a sound policy whose tests pass; `pbac bad CODE` earns that diagnostic. Blocks
+  without a package of their own stand below `HEADER`.
+- `pbac file=PATH` blocks of a page are written, and the `$ pbac …` lines of its `console tested`
+  blocks are run after them, in order: exit code 0, or `exit=N`, and the output shown is there.
+"""
+
+from __future__ import annotations
+
+import os
+import re
+import shlex
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+from pbac.adapters.audit_files import open_audit_files
+from pbac.adapters.audit_keys import open_audit_keys
+from pbac.audit.log import AuditLog
+from pbac.audit.record import GatewayRecord
+from pbac.base.clock import SystemClock
+from pbac.base.source import Source
+from pbac.pdp.administration import prepare
+
+ROOT = Path(__file__).parent.parent
+PAGES = sorted((ROOT / "docs").rglob("*.md")) + [p for p in [ROOT / "README.md"] if p.exists()]
+FENCE = re.compile(r"^```([^\n`]+)\n(.*?)^```$", re.DOTALL | re.MULTILINE)
+LINK = re.compile(r"\[[^\]]*\]\(([^)\s]+)\)")
+HEADER = "package example on server github\ntiers read_only < ci_agent < developer < trusted\n"
+
+
+# --- links ----------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("path", PAGES, ids=[str(p.relative_to(ROOT)) for p in PAGES])
+def test_every_link_leads_somewhere(path):
+    for target in LINK.findall(FENCE.sub("", path.read_text("utf-8"))):
+        if target.startswith(("http://", "https://", "mailto:")):
+            continue
+        file, _, anchor = target.partition("#")
+        found = (path.parent / file).resolve() if file else path
+        assert found.exists(), f"`{target}` leads nowhere"
+        if anchor:
+            headings = re.findall(r"^#+ (.+)$", found.read_text("utf-8"), re.MULTILINE)
+            assert anchor in map(_anchor, headings), f"`{target}` has no such heading"
+
+
+def _anchor(heading: str) -> str:
+    return re.sub(r"[^\w\- ]", "", heading.lower()).replace(" ", "-")
+
+
+def test_every_page_is_in_the_index():
+    index = ROOT / "docs/README.md"
+    listed = {
+        (index.parent / t.partition("#")[0]).resolve() for t in LINK.findall(index.read_text())
+    }
+    decisions = ROOT / "docs/decisions"
+    pages = {p for p in (ROOT / "docs").rglob("*.md") if p.parent != decisions} - {index}
+    assert pages <= listed
+    listed = LINK.findall((decisions / "README.md").read_text("utf-8"))
+    assert {p.name for p in decisions.glob("*.md")} - {"README.md"} <= set(listed)
+
+
+# --- examples -------------------------------------------------------------------------------------
+
+
+def fences(language: str) -> list[tuple[Path, list[str], str]]:
+    """Page, the words behind the language, and the text of every such block, in order."""
+    found = [(p, m[1].split(), m[2]) for p in PAGES for m in FENCE.finditer(p.read_text("utf-8"))]
+    return [(path, info[1:], text) for path, info, text in found if info[0] == language]
+
+
+def _ids(given: list[tuple[Path, list[str], str]]) -> list[str]:
+    return [f"{path.stem}-{number}" for number, (path, _, _) in enumerate(given)]
+
+
+@pytest.mark.parametrize(("path", "info", "text"), fences("pbac"), ids=_ids(fences("pbac")))
+def test_a_policy_example_is_sound_or_earns_what_it_says(path, info, text):
+    whole = text if re.search(r"^(sealed )?package ", text, re.MULTILINE) else HEADER + text
+    publication = prepare([Source(f"{path.name}.pbac", whole)])
+    if "bad" in info:
+        earned = {each.code for each in publication.diagnostics}
+        earned |= {"test-failed"} if publication.failures else set()
+        assert info[-1] in earned
+    else:
+        assert publication.problems() == ()
+
+
+STORIES = [p for p in PAGES if "console tested" in p.read_text("utf-8")]
+
+
+@pytest.mark.parametrize("path", STORIES, ids=[p.stem for p in STORIES])
+def test_a_tested_console_does_what_the_page_shows(path, tmp_path):
+    """Files of `pbac file=…` blocks are written, `$ pbac …` lines run, what they show is compared."""
+    for match in FENCE.finditer(path.read_text("utf-8")):
+        language, *info = match[1].split()
+        options = dict(word.split("=") for word in info if "=" in word)
+        if "file" in options:
+            (tmp_path / options["file"]).write_text(match[2], "utf-8")
+        elif language == "console" and "tested" in info:
+            _run(match[2], tmp_path, int(options.get("exit", 0)))
+
+
+def _run(console: str, folder: Path, expected: int) -> None:
+    environment = {**os.environ, "PYTHONPATH": str(ROOT), "NO_COLOR": "1"}
+    for part in re.split(r"^\$ ", console, flags=re.MULTILINE)[1:]:
+        line, *shown = part.splitlines()
+        program, *arguments = shlex.split(line)
+        command = [sys.executable, "-m", "pbac", *arguments] if program == "pbac" else [program]
+        command += [] if program == "pbac" else arguments
+        done = subprocess.run(
+            command, cwd=folder, env=environment, capture_output=True, text=True, check=False
+        )
+        assert done.returncode == expected, done.stdout + done.stderr
+        for wanted in shown:
+            assert wanted == "…" or wanted in done.stdout, f"`{line}` does not show `{wanted}`"
+
+
+# --- the record, verified by the page's own program -------------------------------------------------
+
+
+@pytest.fixture
+def state(tmp_path):
+    """A gateway's state directory with a log of several segments."""
+    keys = open_audit_keys(tmp_path / "keys", "gateway.example/audit")
+    files, found = open_audit_files(tmp_path / "audit", keys.verifier, segment_bytes=1_000)
+    log = AuditLog(files, found, keys.signer, SystemClock())
+    log.start()
+    for number in range(20):
+        log.append([GatewayRecord(event="fault", detail={"number": number})])
+    log.close()
+    return tmp_path
+
+
+def verifier(state):
+    page = (ROOT / "docs/reference/audit_record.md").read_text("utf-8")
+    program = next(m[2] for m in FENCE.finditer(page) if m[1] == "python verifier")
+    return subprocess.run(
+        [sys.executable, "-I", "-c", program, str(state)],
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+
+
+def test_the_verifier_of_the_page_accepts_a_log(state):
+    assert len(list((state / "audit").glob("*.jsonl"))) > 1
+    done = verifier(state)
+    assert done.returncode == 0, done.stderr
+    assert re.match(r"(\d+) records, \1 of them signed for", done.stdout)
+
+
+def test_the_verifier_of_the_page_refuses_one_changed_byte(state):
+    path = state / "audit/log-000001.jsonl"
+    path.write_bytes(path.read_bytes().replace(b'"number":3', b'"number":4', 1))
+    assert "does not fit its hash" in verifier(state).stderr
