@@ -30,6 +30,7 @@ from pbac.app.outbox import keep_recording_changes
 from pbac.audit.record import GatewayRecord, PolicyRecord
 from pbac.audit.storage import AuditUnavailable
 from pbac.base.clock import SystemClock
+from pbac.base.errors import PbacError
 from pbac.base.limits import (
     HEADER_LINE_BYTES_MAX,
     REQUEST_BODY_BYTES_MAX,
@@ -37,6 +38,7 @@ from pbac.base.limits import (
     UPSTREAM_CONNECTIONS_MAX,
 )
 from pbac.pdp.administration import Publication
+from pbac.pdp.policy_set import PolicySet
 from pbac.web import health_routes, mcp_routes, middleware, oauth_routes
 from pbac.web.malformed import server_logger
 from pbac.web.peer import networks
@@ -84,7 +86,7 @@ async def serving(config: Config) -> AsyncIterator[Parts]:
     """A gateway that answers requests, from the first one to the last."""
     async with AsyncExitStack() as stack:
         publication = load_policies(config.policy_directory)
-        policy_set = publication.require()
+        policy_set = _require(publication)
         audit, audit_keys = open_audit(config)
         stack.push_async_callback(audit.close)
         state = open_state(config.state_directory, SystemClock().now_ms())
@@ -111,6 +113,12 @@ async def serving(config: Config) -> AsyncIterator[Parts]:
         tasks.start(keep_recording_changes(state, audit))
         await stack.enter_async_context(_listening(parts, tasks))
         yield parts
+
+
+def _require(publication: Publication) -> PolicySet:
+    if publication.policy_set is None:
+        raise PbacError(f"the policies cannot be used\n\n{publication.text()}")
+    return publication.policy_set
 
 
 class _Tasks:
