@@ -304,9 +304,12 @@ def routes() -> Table:
 def metrics() -> Table:
     given: Any = None
     found = Metrics(given).registry.collect()
-    return Table(
-        ("metric", "type", "counts"), [(code(m.name), m.type, m.documentation) for m in found]
-    )
+    rows = [(code(_exposed(each)), each.type, each.documentation) for each in found]
+    return Table(("metric", "type", "counts"), rows)
+
+
+def _exposed(metric: Any) -> str:
+    return f"{metric.name}_total" if metric.type == "counter" else metric.name
 
 
 def records() -> Table:

@@ -64,6 +64,12 @@ def test_every_page_is_in_the_index():
     assert {p.name for p in decisions.glob("*.md")} - {"README.md"} <= set(listed)
 
 
+def test_every_page_that_the_code_names_exists():
+    for path in (ROOT / "pbac").rglob("*.py"):
+        for page in re.findall(r"\bdocs/[\w/]+\.md\b", path.read_text("utf-8")):
+            assert (ROOT / page).exists(), f"{path.name} names `{page}`"
+
+
 # --- examples -------------------------------------------------------------------------------------
 
 

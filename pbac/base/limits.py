@@ -1,6 +1,6 @@
 """Every bound in the system, unit last. Nothing is unbounded; a bound without a name is a bug.
 
-Sources of the figures: `docs/explanation/limits.md`.
+Sources of the figures: `docs/reference/limits.md`.
 """
 
 from __future__ import annotations
