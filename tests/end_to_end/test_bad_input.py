@@ -522,12 +522,12 @@ def test_a_header_that_decides_anything_is_refused_when_sent_twice(world, header
 
 @pytest.mark.parametrize(
     "path",
-    ["//mcp", "/%6Dcp", "/mcp/", "/mcp/.", "/./mcp", "/x/../mcp", "/MCP", "/mcp;x", "/mcp%00", "*"],
+    ["//mcp", "/%6Dcp", "/mcp/", "/mcp/.", "/./mcp", "/x/../mcp", "/MCP", "/mcp;x", "/mcp%00", "/"],
 )
 def test_another_spelling_of_the_path_is_not_found(world, path):
     with world.nothing_forwarded():
         answer = world.send(line=f"POST {path} HTTP/1.1")
-    assert answer.status in (400, 404), answer.body
+    assert (answer.status, answer.error) == (404, "not_found")
 
 
 @pytest.mark.parametrize("method", ["GET", "PUT", "PATCH", "HEAD", "OPTIONS", "TRACE", "BREW"])
@@ -688,9 +688,11 @@ def test_a_broken_policy_leaves_the_old_one_serving_until_it_is_mended(world, na
     )[0]
     assert gateway.version() == before == record["previous_version"]
     assert world.call("echo").status == 200
-    told = re.fullmatch(r"(more\.pbac:\d+:\d+): error: .+ \[[a-z0-9-]+\]", record["problems"][0])
+    told = re.fullmatch(r"(more\.pbac:\d+:\d+): error: .+ \[([a-z0-9-]+)\]", record["problems"][0])
     assert told, record["problems"]
-    assert f"--> {told[1]}" in gateway.output.read_text(), "the log names no place"
+    output = gateway.output.read_text()
+    assert f"--> {told[1]}" in output, "the log names no place"
+    assert f"error[{told[2]}]" in output, "the log names no code"
     path.write_text("package broken on server shop\n\nforbid no_echo\n  on tool echo\n")
     eventually(lambda: gateway.version() != before, "the mended policy is not in force")
     with world.nothing_forwarded():
