@@ -32,6 +32,7 @@ from pbac.audit.storage import AuditUnavailable
 from pbac.base.clock import SystemClock
 from pbac.base.errors import PbacError
 from pbac.base.limits import (
+    CONNECTION_IDLE_SECONDS_MAX,
     HEADER_LINE_BYTES_MAX,
     REQUEST_BODY_BYTES_MAX,
     SHUTDOWN_SECONDS_MAX,
@@ -60,6 +61,7 @@ _log = logging.getLogger("pbac")
 def run(config: Config) -> None:
     """Serve until SIGTERM or SIGINT. Raises `PbacError` when the gateway must not start."""
     sys.setswitchinterval(SWITCH_SECONDS)
+    logging.getLogger("watchfiles").setLevel(logging.WARNING)
     logging.basicConfig(level=logging.INFO, format="%(asctime)s %(levelname)s %(name)s %(message)s")
     if sys.platform == "win32":
         asyncio.run(_until_stopped(config))
@@ -237,7 +239,16 @@ async def _keep_certificate(config: Config, context: ssl.SSLContext) -> None:
     """Load certificate and key again whenever one of the files changes."""
     assert config.tls is not None
     certificate, key = config.path(config.tls.certificate), config.path(config.tls.key)
-    async for _ in awatch(certificate.parent, key.parent, debounce=50, step=10):
+    pair = {str(certificate), str(key)}
+    changes = awatch(
+        certificate.parent,
+        key.parent,
+        debounce=50,
+        step=10,
+        # The folder may hold a log that grows with every line about a change in the folder.
+        watch_filter=lambda _, path: path in pair,
+    )
+    async for _ in changes:
         try:
             load_certificate(context, certificate, key)
         except TlsError as error:
@@ -271,7 +282,7 @@ async def _listening(parts: Parts, tasks: _Tasks) -> AsyncIterator[None]:
         logger=server_logger(parts.gateway.counters.refused),
         auto_decompress=False,  # an encoded body is refused, never unpacked
         handler_cancellation=True,
-        keepalive_timeout=75,
+        keepalive_timeout=CONNECTION_IDLE_SECONDS_MAX,
         max_line_size=HEADER_LINE_BYTES_MAX,
         max_field_size=HEADER_LINE_BYTES_MAX,
         shutdown_timeout=SHUTDOWN_SECONDS_MAX,

@@ -73,7 +73,13 @@ def new_publisher(name: str, directory: Path, issuer: str | None, ceiling: str) 
 @click.option("--software-id", help="Same for all versions and instances [default: the name].")
 @click.option("--software-version", help="Such as 2.1.")
 @click.option("--tag", "tags", multiple=True, help="Free word for policies; repeat for more.")
-@click.option("--days", type=click.IntRange(1, 400), default=365, show_default=True)
+@click.option(
+    "--days",
+    type=click.IntRange(1, 400),
+    default=365,
+    show_default=True,
+    help="How long it is valid.",
+)
 @click.option("--single-use", is_flag=True, help="Registers one agent only.")
 @click.option(
     "--config",
