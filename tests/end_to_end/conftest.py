@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import importlib.util
 import json
 import os
 import socket
@@ -30,6 +31,12 @@ from pbac.crypto.keys import parse_private_pem
 from pbac.oauth.software_statement import sign_statement
 
 READY_SECONDS = 30
+
+spec = importlib.util.spec_from_file_location(
+    "world_of_bad_input", Path(__file__).with_name("world_of_bad_input.py")
+)
+bad = sys.modules[spec.name] = importlib.util.module_from_spec(spec)
+spec.loader.exec_module(bad)
 
 
 def free_port() -> int:
@@ -217,9 +224,9 @@ def serve(tmp_path):
         yield start
 
 
-@pytest.fixture(scope="module")
-def serve_module(tmp_path_factory):
-    """`serve`, for gateways that all tests of a module share."""
+@pytest.fixture(scope="session")
+def serve_session(tmp_path_factory):
+    """`serve`, for gateways that many tests share."""
     with serving(tmp_path_factory.mktemp("served")) as start:
         yield start
 
@@ -320,7 +327,7 @@ class Recorder:
 GAP = b"\r\n\r\n"
 
 
-@pytest.fixture(scope="module")
+@pytest.fixture(scope="session")
 def record_upstream():
     """`record_upstream({tool: inputSchema})` → a running `Recorder`."""
     started = []
@@ -333,3 +340,26 @@ def record_upstream():
     for recorder in started:
         recorder.release.set()
         recorder.stop()
+
+
+# --- the world of bad input ---------------------------------------------------------------------
+
+
+@pytest.fixture(scope="session")
+def served(serve_session, record_upstream):
+    upstream, frail = record_upstream(bad.TOOLS), record_upstream({"fetch": bad.ANY})
+    gateway = serve_session(backends=bad.both(upstream, frail), policy=bad.POLICIES)
+    world = bad.World(gateway, upstream, frail, token="")
+    _, _, world.token = world.agent("everyday")
+    return world
+
+
+@pytest.fixture
+def world(served):
+    served.bodies.clear()
+    yield served
+    for body in served.bodies:
+        assert not bad.TRACE.search(body), body
+    assert served.gateway.process.poll() is None
+    health = served.send(b"", line="GET /healthz HTTP/1.1")
+    assert (health.status, health.json) == (200, {"status": "ok"})
