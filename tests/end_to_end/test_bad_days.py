@@ -118,33 +118,33 @@ def disk_filled(gateway):
 
 
 @pytest.fixture
-def small_world(serve, record_upstream, tmp_path):
-    """A gateway of its own, its audit log on a small file system where that can be had."""
+def small_disk(tmp_path):
+    """A small file system where the first gateway of a test has its log; False without one."""
     log = tmp_path / "gateway0/state/audit"
     log.mkdir(parents=True, mode=0o700)
-    mounted = (
-        subprocess.run(
-            ["mount", "-t", "tmpfs", "-o", "size=512k,mode=700", "tmpfs", str(log)],
-            capture_output=True,
-            check=False,
-        ).returncode
-        == 0
-    )
-    upstream, frail = record_upstream(TOOLS), record_upstream({"fetch": ANY})
-    gateway = serve(backends=both(upstream, frail), policy=POLICIES)
-    world = World(gateway, upstream, frail, token="")
-    _, _, world.token = world.agent("everyday")
-    yield world, mounted
-    if gateway.process.poll() is None:
-        gateway.stop()
+    mount = ["mount", "-t", "tmpfs", "-o", "size=512k,mode=700", "tmpfs", str(log)]
+    mounted = subprocess.run(mount, capture_output=True, check=False).returncode == 0
+    yield mounted
     if mounted:
         subprocess.run(["umount", "-l", str(log)], check=True)
 
 
+@pytest.fixture
+def small_world(small_disk, serve, record_upstream):
+    """A gateway of its own, its audit log on the small disk where that can be had."""
+    upstream, frail = record_upstream(TOOLS), record_upstream({"fetch": ANY})
+    gateway = serve(backends=both(upstream, frail), policy=POLICIES)
+    world = World(gateway, upstream, frail, token="")
+    _, _, world.token = world.agent("everyday")
+    return world
+
+
 @pytest.mark.parametrize("how", ["tmpfs", "rlimit"])
-def test_without_room_for_the_record_nothing_is_forwarded_until_there_is_room(small_world, how):
-    world, mounted = small_world
-    if how == "tmpfs" and not mounted:
+def test_without_room_for_the_record_nothing_is_forwarded_until_there_is_room(
+    small_disk, small_world, how
+):
+    world = small_world
+    if how == "tmpfs" and not small_disk:
         pytest.skip("mounting a tmpfs is for root")
     if how == "rlimit" and not hasattr(resource, "prlimit"):
         pytest.skip("prlimit is for Linux")
@@ -172,8 +172,7 @@ def test_without_room_for_the_record_nothing_is_forwarded_until_there_is_room(sm
 
 
 def test_a_killed_gateway_has_recorded_every_call_it_forwarded(small_world):
-    world, _ = small_world
-    gateway = world.gateway
+    world, gateway = small_world, small_world.gateway
     stopping = threading.Event()
 
     def hammer(tool):
