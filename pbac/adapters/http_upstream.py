@@ -12,9 +12,8 @@ import itertools
 from collections.abc import Iterable, Mapping
 from typing import Any, Final
 
-import aiohttp
-
 from pbac.adapters import upstream_session as wire
+from pbac.adapters.http_pool import HttpPool
 from pbac.adapters.http_sessions import HttpSessions
 from pbac.adapters.http_wire import HttpWire
 from pbac.base.limits import (
@@ -46,7 +45,7 @@ class HttpUpstream:
 
     def __init__(
         self,
-        client: aiohttp.ClientSession,
+        pool: HttpPool,
         url: str,
         identity: ServerInfo,
         *,
@@ -56,7 +55,7 @@ class HttpUpstream:
     ) -> None:
         self._identity = identity
         self._ids = itertools.count(1)
-        self._http = HttpWire(client, url, headers, call_seconds_max=call_seconds_max)
+        self._http = HttpWire(pool, url, headers, call_seconds_max=call_seconds_max)
         self._sessions = HttpSessions(
             self._http, identity, lambda: next(self._ids), sessions_max=sessions_max
         )

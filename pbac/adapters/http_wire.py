@@ -5,12 +5,11 @@ from __future__ import annotations
 from collections.abc import Awaitable, Callable, Mapping
 from typing import Any, TypeAlias
 
-import aiohttp
 import msgspec
 
-from pbac.adapters import http_exchange
 from pbac.adapters import upstream_session as wire
-from pbac.adapters.http_exchange import Answer
+from pbac.adapters.http_exchange import Answer, Endpoint
+from pbac.adapters.http_pool import HttpPool
 from pbac.base.limits import UPSTREAM_CALL_SECONDS_MAX, UPSTREAM_PEER_REQUESTS_MAX
 from pbac.gateway.upstream import UpstreamError, UpstreamFailure
 from pbac.mcp import headers as mcp_headers
@@ -52,16 +51,13 @@ class HttpWire:
 
     def __init__(
         self,
-        client: aiohttp.ClientSession,
+        pool: HttpPool,
         url: str,
         headers: Mapping[str, str] | None = None,
         *,
         call_seconds_max: float = UPSTREAM_CALL_SECONDS_MAX,
     ) -> None:
-        self._client = client
-        self._url = url
-        self._headers = dict(headers or {})
-        self._call_seconds_max = call_seconds_max
+        self._endpoint = Endpoint(pool, url, headers or {}, seconds=call_seconds_max)
 
     async def ask(
         self,
@@ -82,34 +78,26 @@ class HttpWire:
             "method": request.method,
             "params": request.params,
         }
-        async with (
-            http_exchange.deadline(self._call_seconds_max),
-            http_exchange.post(self._client, self._url, self._with(sent), tree) as answer,
-        ):
+        answer = await self._endpoint.post(sent, tree)
+        try:
             if not 200 <= answer.status < 300:
                 raise await _refusal(answer, request)
-            reply = await _read(answer, request, relay, answer_peer)
-            return Reply(reply, answer.header(mcp_headers.SESSION_ID))
+            result = await _read(answer, request, relay, answer_peer)
+            answer.finish()
+            return Reply(result, answer.header(mcp_headers.SESSION_ID))
+        finally:
+            answer.release()
 
     async def tell(self, sent: Mapping[str, str], tree: dict[str, Any]) -> None:
         """Send what wants no answer. Raises `UpstreamError`."""
-        async with (
-            http_exchange.deadline(self._call_seconds_max),
-            http_exchange.post(self._client, self._url, self._with(sent), tree) as answer,
-        ):
-            if not 200 <= answer.status < 300:
-                raise _status_error(answer.status)
+        answer = await self._endpoint.post(sent, tree)
+        answer.finish()
+        if not 200 <= answer.status < 300:
+            raise _status_error(answer.status)
 
     async def delete(self, sent: Mapping[str, str]) -> None:
         """End a session; a server may answer 405 and keep it. Raises `UpstreamError`."""
-        async with http_exchange.deadline(self._call_seconds_max), http_exchange.faults():
-            response = await self._client.delete(
-                self._url, headers=self._with(sent), allow_redirects=False
-            )
-            response.release()
-
-    def _with(self, sent: Mapping[str, str]) -> dict[str, str]:
-        return {**self._headers, **sent}
+        (await self._endpoint.delete(sent)).finish()
 
 
 async def _read(
@@ -117,15 +105,17 @@ async def _read(
 ) -> dict[str, Any]:
     """Read messages up to the answer; what follows it is never read."""
     asked = 0
-    async for message in answer.messages():
+    while (message := await answer.message()) is not None:
         if isinstance(message, Request):
             asked += 1
             if asked > UPSTREAM_PEER_REQUESTS_MAX:
                 raise wire.protocol_error("it asks too much within one call", executed=None)
-            await answer_peer(message)
+            async with answer.in_time():
+                await answer_peer(message)
         elif isinstance(message, Notification):
             if relay is not None:
-                await relay.deliver(message)
+                async with answer.in_time():
+                    await relay.deliver(message)
         else:
             return _result(message, request)
     raise wire.protocol_error("it ended its answer without answering", executed=None)
@@ -151,11 +141,10 @@ async def _refusal(answer: Answer, request: Request) -> RefusalError:
 async def _failure_in(answer: Answer) -> Failure | None:
     """The JSON-RPC error in a refusal, if its body is one."""
     try:
-        async for message in answer.messages():
-            return message if isinstance(message, Failure) else None
+        message = await answer.message()
     except UpstreamError:
-        pass
-    return None
+        return None
+    return message if isinstance(message, Failure) else None
 
 
 def _status_error(status: int) -> UpstreamError:

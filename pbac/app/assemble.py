@@ -10,12 +10,11 @@ from dataclasses import dataclass
 from functools import partial
 from urllib.parse import urlsplit
 
-import aiohttp
-
 from pbac import __version__
 from pbac.adapters.audit_files import open_audit_files
 from pbac.adapters.audit_keys import AuditKeys, open_audit_keys
 from pbac.adapters.group_commit import GroupCommit
+from pbac.adapters.http_pool import HttpPool
 from pbac.adapters.http_upstream import HttpUpstream
 from pbac.adapters.sqlite_state import SqliteState
 from pbac.adapters.stdio_upstream import StdioUpstream
@@ -80,7 +79,7 @@ def assemble(
     state: SqliteState,
     audit: GroupCommit,
     audit_keys: AuditKeys,
-    http: aiohttp.ClientSession,
+    http: HttpPool,
 ) -> Parts:
     """Wire the parts of one gateway. Nothing is started here.
 
@@ -166,7 +165,7 @@ def read_backend(config: BackendConfig) -> Backend:
     return backend(config.name, transport, config.scopes)
 
 
-def connect(each: Backend, http: aiohttp.ClientSession) -> Upstream:
+def connect(each: Backend, http: HttpPool) -> Upstream:
     """The adapter for a backend's transport; not connected yet."""
     match each.transport:
         case HttpTransport() as transport:

@@ -16,11 +16,11 @@ from collections.abc import AsyncIterator, Callable, Coroutine, Sequence
 from contextlib import AsyncExitStack, asynccontextmanager
 from typing import Any, Final
 
-import aiohttp
 from aiohttp import web
 from watchfiles import awatch
 
 from pbac import __version__
+from pbac.adapters.http_pool import HttpPool
 from pbac.adapters.policy_directory import load_policies, watch_policies
 from pbac.adapters.sqlite_state import open_state
 from pbac.app.assemble import Parts, assemble, open_audit, undeclared_ceilings
@@ -36,7 +36,6 @@ from pbac.base.limits import (
     HEADER_LINE_BYTES_MAX,
     REQUEST_BODY_BYTES_MAX,
     SHUTDOWN_SECONDS_MAX,
-    UPSTREAM_CONNECTIONS_MAX,
 )
 from pbac.pdp.administration import Publication
 from pbac.pdp.policy_set import PolicySet
@@ -93,7 +92,8 @@ async def serving(config: Config) -> AsyncIterator[Parts]:
         stack.push_async_callback(audit.close)
         state = open_state(config.state_directory, SystemClock().now_ms())
         stack.callback(state.close)
-        http = await stack.enter_async_context(_client_session())
+        http = HttpPool()
+        stack.push_async_callback(http.close)
         parts = assemble(
             config,
             policy_set=policy_set,
@@ -256,19 +256,6 @@ async def _keep_certificate(config: Config, context: ssl.SSLContext) -> None:
 
 
 # --- the listener -----------------------------------------------------------------------------
-
-
-@asynccontextmanager
-async def _client_session() -> AsyncIterator[aiohttp.ClientSession]:
-    """One pooled client for all HTTP upstreams: no cookies, no proxies from the environment."""
-    connector = aiohttp.TCPConnector(limit=UPSTREAM_CONNECTIONS_MAX, ttl_dns_cache=60)
-    async with aiohttp.ClientSession(
-        connector=connector,
-        cookie_jar=aiohttp.DummyCookieJar(),
-        auto_decompress=False,
-        trust_env=False,
-    ) as session:
-        yield session
 
 
 @asynccontextmanager

@@ -79,6 +79,14 @@ UPSTREAM_PROBE_SECONDS_MAX: Final = 5.0
 # Below the five seconds after which uvicorn and Node close an idle connection: a POST sent into
 # that close is lost without anyone knowing whether it ran.
 UPSTREAM_KEEPALIVE_SECONDS_MAX: Final = 4.0
+# Header lines of one answer with its trailers, and bytes on end that bring no byte of a body.
+UPSTREAM_HEADERS_BYTES_MAX: Final = 32 * 1024
+# What is read ahead of a slow reader before the upstream is made to wait.
+UPSTREAM_READ_AHEAD_BYTES_MAX: Final = 256 * 1024
+# The end of an event stream behind its answer, read so that the connection can be used again.
+UPSTREAM_DRAIN_SECONDS_MAX: Final = 0.25
+UPSTREAM_DRAIN_BYTES_MAX: Final = 16 * 1024
+UPSTREAM_INTERIM_ANSWERS_MAX: Final = 16
 UPSTREAM_RESTART_SECONDS_MAX: Final = 30.0
 UPSTREAM_NOTIFICATIONS_QUEUED_MAX: Final = 256
 UPSTREAM_PEER_REQUESTS_MAX: Final = 64

@@ -8,7 +8,7 @@ import threading
 
 import pytest
 
-from pbac.adapters.http_exchange import open_http_client
+from pbac.adapters.http_pool import HttpPool
 from pbac.adapters.http_upstream import HttpUpstream
 from pbac.base.limits import RESPONSE_BODY_BYTES_MAX
 from pbac.gateway.upstream import UpstreamError, UpstreamFailure
@@ -148,9 +148,9 @@ async def fake():
 
 @pytest.fixture
 async def client():
-    session = open_http_client()
-    yield session
-    await session.close()
+    pool = HttpPool()
+    yield pool
+    await pool.close()
 
 
 @pytest.fixture
