@@ -11,7 +11,7 @@ from __future__ import annotations
 import importlib.resources
 import re
 from collections.abc import Callable
-from datetime import UTC, datetime, timedelta
+from datetime import datetime
 from typing import Final
 from zoneinfo import ZoneInfo
 
@@ -21,7 +21,6 @@ from pbac.model.values import Value
 DAYS: Final = ("mon", "tue", "wed", "thu", "fri", "sat", "sun")
 MINUTES_A_DAY: Final = 24 * 60
 
-_EPOCH: Final = datetime(1970, 1, 1, tzinfo=UTC)
 _MOMENT_MS_MAX: Final = 253_402_128_000_000  # 9999-12-30: one day of room for any zone
 _ZONE_NAME: Final = re.compile(r"[A-Za-z][A-Za-z0-9_+-]*(?:/[A-Za-z0-9_+-]+)*")
 
@@ -72,7 +71,7 @@ def in_window(days: Value, start: Value, end: Value, name: Value) -> Callable[[V
     def inside(moment: Value) -> Value:
         if type(moment) is not int or not 0 <= moment <= _MOMENT_MS_MAX:
             return UNKNOWN
-        here = (_EPOCH + timedelta(milliseconds=moment)).astimezone(local)
+        here = datetime.fromtimestamp(moment // 1000, local)
         minute, today = here.hour * 60 + here.minute, here.weekday()
         if start < end:
             return today in wanted and start <= minute < end
