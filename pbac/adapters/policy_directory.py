@@ -1,9 +1,9 @@
 """A folder of policies: `**/*.pbac` and `data/*.json`, read whole or not at all, and watched.
 
 Files named `*_bad.pbac` show mistakes and are left out, and so is whatever is hidden (`.git`, an
-editor's swap files, the folders behind a mounted ConfigMap). A document `data/orgs.json` is `data.orgs`.
-Links that lead out of the folder are refused: whoever can write a link must not choose what the
-gateway reads.
+editor's swap files, the folders behind a mounted ConfigMap). A document `data/orgs.json` is
+`data.orgs`. Links that lead out of the folder are refused: whoever can write a link must not choose
+what the gateway reads.
 
 Watching. The system's notifications make a change act at once, but they get lost: on network file
 systems, when the folder itself is replaced, when a link is swapped. So the folder is also compared with
