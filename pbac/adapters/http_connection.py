@@ -185,7 +185,15 @@ class HttpConnection(asyncio.Protocol):
         if self._timer is not None:
             self._timer.cancel()
             self._timer = None
-        if self._reusable and exchange is not None and exchange.complete and self.is_open():
+        transport = self._transport
+        if (
+            self._reusable
+            and exchange is not None
+            and exchange.complete
+            and transport is not None
+            and not transport.is_closing()
+            and not transport.get_write_buffer_size()  # answered before it was all asked
+        ):
             self.resume()
             self._keeper.keep(self)
         else:
@@ -210,7 +218,8 @@ class HttpConnection(asyncio.Protocol):
             self._transport.resume_reading()
 
     def abort(self) -> None:
-        """Close at once. Nothing is sent or read any more."""
+        """Close at once. Nothing is sent or read any more, so no answer becomes complete."""
+        self._until_close = False
         self._keeper.drop(self)
         if self._transport is not None:
             self._transport.abort()
@@ -231,10 +240,10 @@ class HttpConnection(asyncio.Protocol):
         try:
             self._parser.feed_data(data)
         except (HttpParserError, HttpParserUpgrade) as error:
-            self._fail(wire.protocol_error("its answer is not sound HTTP", executed=None), error)
+            self._fail(_unsound(), error)
             return
         if self._barren_bytes > UPSTREAM_HEADERS_BYTES_MAX and not exchange.complete:
-            self._fail(wire.protocol_error("its answer has no end of lines", executed=None), None)
+            self._fail(_unsound(), None)
             return
         if exchange.complete and exchange.drained_bytes is not None:
             self.finish()
@@ -245,13 +254,11 @@ class HttpConnection(asyncio.Protocol):
         exchange = self._exchange
         if exchange is not None and self._until_close and error is None:
             exchange.complete = True
-        elif exchange is not None and exchange.status:
-            self._fail(wire.protocol_error("its answer ends too early", executed=None), error)
+        if exchange is not None and exchange.status:
+            failure = wire.protocol_error("its answer ends too early", executed=None)
         else:
-            self._fail(wire.unreachable("the upstream closed the connection", executed=None), error)
-        if exchange is not None:
-            exchange.wake()
-        self._keeper.drop(self)
+            failure = wire.unreachable("the upstream closed the connection", executed=None)
+        self._fail(failure, error)
         self.lost.set_result(None)
 
     # --- what the parser tells ------------------------------------------------------------
@@ -263,7 +270,7 @@ class HttpConnection(asyncio.Protocol):
 
     def on_header(self, name: bytes, value: bytes) -> None:
         """One header line, or one trailer: those are counted and forgotten."""
-        self._header_bytes += len(name) + len(value)
+        self._header_bytes += len(name) + len(value) + 4
         if self._header_bytes > UPSTREAM_HEADERS_BYTES_MAX:
             raise UnsoundError("too many header bytes")
         exchange = self._exchange
@@ -318,10 +325,16 @@ class HttpConnection(asyncio.Protocol):
         """Close, and say why to a reader whose answer is not complete."""
         exchange = self._exchange
         self.abort()
-        if exchange is not None and not exchange.complete and exchange.failure is None:
+        if exchange is None:
+            return
+        if not exchange.complete and exchange.failure is None:
             failure.__cause__ = cause
             exchange.failure = failure
-            exchange.wake()
+        exchange.wake()
+
+
+def _unsound() -> UpstreamError:
+    return wire.protocol_error("its answer is not sound HTTP", executed=None)
 
 
 def _ends_with_the_connection(
