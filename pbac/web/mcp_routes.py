@@ -21,7 +21,7 @@ from pbac.gateway.endpoint import HttpRequest, end_session, serve
 from pbac.gateway.gateway import Gateway
 from pbac.gateway.principal import Principal
 from pbac.mcp.event_stream import KEEP_ALIVE, encode_message
-from pbac.mcp.headers import PROTOCOL_VERSION
+from pbac.mcp.headers import PROTOCOL_VERSION, Headers
 from pbac.mcp.versions import MODERN_VERSIONS
 from pbac.mcp.wire_errors import error
 from pbac.oauth.storage import StorageError
@@ -58,7 +58,7 @@ def routes(gateway: Gateway, trusted_proxies: tuple[Network, ...]) -> list[web.R
         if body is None:
             return problem(413, "payload_too_large", "the body is larger than the gateway takes")
         http = HttpRequest(
-            headers=tuple(request.headers.items()),
+            headers=_protocol_headers(request),
             body=body,
             ip=_address(request, trusted_proxies),
         )
@@ -71,7 +71,7 @@ def routes(gateway: Gateway, trusted_proxies: tuple[Network, ...]) -> list[web.R
             principal = _principal(gateway, request)
         except AuthenticationError as refusal:
             return _unauthenticated(gateway, refusal)
-        return _response(end_session(gateway, principal, tuple(request.headers.items())))
+        return _response(end_session(gateway, principal, _protocol_headers(request)))
 
     return [
         web.post("/mcp", post, expect_handler=_no_expectation),
@@ -153,6 +153,11 @@ async def _answer(
         gateway.counters.refused("audit_unavailable")
         message = "the record cannot be written, so nothing was forwarded"
         return json_answer(error(None, "audit_unavailable", message), 503, ("Retry-After", "1"))
+
+
+def _protocol_headers(request: web.Request) -> Headers:
+    """Every `Mcp-*` header as it was sent, doubled ones too: what the protocol's ladder reads."""
+    return [(name, text) for name, text in request.headers.items() if name[:4].lower() == "mcp-"]
 
 
 def _principal(gateway: Gateway, request: web.Request) -> Principal:
