@@ -2,7 +2,9 @@
 
 One thread owns the log. It takes everything that is queued as one batch, makes it durable, and
 wakes all callers of the batch with one call into the loop. While it syncs, the next batch gathers
-by itself, so the busier the gateway, the larger the batches; nothing ever waits for a timer.
+by itself, so the busier the gateway, the larger the batches; no caller ever waits for a timer.
+Records nobody waits for (outcomes) travel with the next batch: a sync of their own would hold up
+the next call. If no call comes, they are written after `UNAWAITED_SECONDS`.
 
 A caller waits at most `AUDIT_COMMIT_SECONDS_MAX` and then has `AuditUnavailable`: a disk that
 hangs is worse than one that fails. Its record may still be written when the disk comes back, which
@@ -13,6 +15,7 @@ log counts as out of use and new callers are refused at once.
 from __future__ import annotations
 
 import asyncio
+import math
 import threading
 import time
 from contextlib import suppress
@@ -31,6 +34,8 @@ from pbac.base.limits import (
 # What already happened (outcomes) must find room when new calls find none any more.
 _AWAITED_RECORDS_MAX: Final = AUDIT_QUEUE_RECORDS_MAX // 2
 _RETRY_SECONDS: Final = 0.25
+UNAWAITED_SECONDS: Final = 0.05
+"""How long a record that nobody waits for may wait for company."""
 _WATCHES_PER_DEADLINE: Final = 20
 
 
@@ -70,6 +75,7 @@ class GroupCommit:
         self._in_flight: list[_Item] = []
         self._busy_since = 0.0
         self._retry_at = 0.0
+        self._looks_at = 0.0  # when the writer looks at the queue unasked
         self._closing = False
         self._failure: AuditUnavailable | None = None
         self._fault = _Fault()
@@ -117,8 +123,10 @@ class GroupCommit:
         """
         with self._lock:
             self._admit(AUDIT_QUEUE_RECORDS_MAX, hanging_matters=False)
-            self._queue.append(_Item(record, None, time.monotonic()))
-            self._wake.notify()
+            now = time.monotonic()
+            self._queue.append(_Item(record, None, now))
+            if self._looks_at > now + UNAWAITED_SECONDS:
+                self._wake.notify()
 
     async def close(self) -> None:
         """Write what is queued, sign it, and release the log.
@@ -222,7 +230,9 @@ class GroupCommit:
         """Everything queued, or nothing when a checkpoint is due first."""
         with self._lock:
             if not self._is_ready():
-                self._wake.wait(self._patience())
+                patience = self._patience()
+                self._looks_at = math.inf if patience is None else time.monotonic() + patience
+                self._wake.wait(patience)
             if not self._is_ready():
                 return []
             items = self._queue[:AUDIT_BATCH_RECORDS_MAX]
@@ -231,15 +241,27 @@ class GroupCommit:
             return items
 
     def _is_ready(self) -> bool:
-        return bool(self._queue) and (self._closing or time.monotonic() >= self._retry_at)
+        if self._closing or not self._queue:
+            return bool(self._queue)
+        return time.monotonic() >= max(self._retry_at, self._ripens_at())
+
+    def _ripens_at(self) -> float:
+        """When the oldest of the queue may not wait any longer; at once when somebody waits."""
+        if any(item.waiter is not None for item in self._queue):
+            return 0.0
+        return self._queue[0].since + UNAWAITED_SECONDS
 
     def _patience(self) -> float | None:
         """Seconds until there is something to do although nobody calls."""
         if self._closing:
             return 0.0
+        now = time.monotonic()
         times = [self._log.checkpoint_due_in()]
+        if times[0] is not None:
+            # There has just been a call, so an outcome is to be expected: it need not knock.
+            times.append(UNAWAITED_SECONDS)
         if self._queue:
-            times.append(max(0.0, self._retry_at - time.monotonic()))
+            times.append(max(0.0, self._retry_at - now, self._ripens_at() - now))
         return min((seconds for seconds in times if seconds is not None), default=None)
 
     def _commit(self, items: list[_Item]) -> None:

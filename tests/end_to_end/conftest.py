@@ -129,7 +129,7 @@ class RunningGateway:
 
     def records(self, kind=None):
         """Every record of the log, as verified JSON lines."""
-        time.sleep(0.1)
+        time.sleep(0.2)
         found = []
         for path in sorted((self.directory / "state/audit").glob("log-*.jsonl")):
             lines = path.read_text("utf-8").splitlines()
