@@ -26,7 +26,7 @@ from msgspec.structs import replace
 from pbac.base.limits import ANSWERS_KEPT_MAX
 from pbac.lang import nodes
 from pbac.lang.interpret import blame, outcomes
-from pbac.lang.program import Data
+from pbac.lang.program import CompiledRule, Data
 from pbac.lang.texts import render_text
 from pbac.lang.truth import Truth
 from pbac.model.decision import Cause, Decision, Effect
@@ -76,18 +76,19 @@ def _judge(plan: Plan, request: DecisionRequest, data: Data) -> tuple[Functions,
 
     Forbids alone, or permits and then requires, or nothing.
     """
-    applied: Functions = ()
+    applied = plan.refusing
     for applies in plan.forbids:
         if applies(request, data):
             applied += (applies,)
     if applied:
         return applied, _doubted(plan, applied, request, data)
+    applied = plan.granting
     for applies in plan.permits:
         if applies(request, data):
             applied += (applies,)
-    if not applied or not plan.requires:
+    if not applied or not (plan.requires or plan.requiring):
         return applied, False
-    required: Functions = ()
+    required = plan.requiring
     for applies in plan.requires:
         if applies(request, data):
             required += (applies,)
@@ -120,15 +121,16 @@ def _certain(
 def _decision(
     policy_set: PolicySet, request: DecisionRequest, applied: _Candidates, blamed: _Blamed
 ) -> Decision:
-    rules = [candidate.rule for candidate in applied]
+    rules = _in_order(applied)
+    deciding = tuple(rule.name for rule in rules if rule.effect != "require")
     unknown = _united(blamed)
     internal = joined(_text(rule.node.internal, policy_set, request) for rule in rules)
-    if rules[0].effect == "permit":
+    if applied[0].rule.effect == "permit":
         return Decision(
             effect=Effect.PERMIT,
             cause=Cause.PERMITTED,
             policy_version=policy_set.version,
-            rules=tuple(rule.name for rule in rules if rule.effect == "permit"),
+            rules=deciding,
             duties=tuple(duty for rule in rules for duty in rule.duties),
             unknown=unknown,
             internal=internal,
@@ -143,7 +145,7 @@ def _decision(
         effect=Effect.DENY,
         cause=Cause.FORBIDDEN,
         policy_version=policy_set.version,
-        rules=tuple(rule.name for rule in rules),
+        rules=deciding,
         unknown=unknown,
         reason=joined(reasons),
         internal=internal,
@@ -179,7 +181,7 @@ def _nearest(
         raised = replace(request, agent={**request.agent, "tier": higher.tier})
         raised_plan = _find_plan(policy_set, raised)
         applied, _ = _judge(raised_plan, raised, policy_set.data)
-        if applied and applied[0] in raised_plan.permits:
+        if applied and raised_plan.rules[applied[0]].rule.effect == "permit":
             return (higher,)
     return ()
 
@@ -213,9 +215,13 @@ def _blame(policy_set: PolicySet, request: DecisionRequest, applied: _Candidates
     }
 
 
+def _in_order(applied: _Candidates) -> list[CompiledRule]:
+    return sorted((candidate.rule for candidate in applied), key=lambda rule: rule.name)
+
+
 def _united(blamed: _Blamed) -> tuple[str, ...]:
-    """Every path once, in rule order."""
-    return tuple(dict.fromkeys(path for paths in blamed.values() for path in paths))
+    """Every path once, in rule-name order."""
+    return tuple(dict.fromkeys(path for name in sorted(blamed) for path in blamed[name]))
 
 
 def _text(text: nodes.Text | None, policy_set: PolicySet, request: DecisionRequest) -> str:
@@ -246,9 +252,11 @@ def shown(policy_set: PolicySet, request: DecisionRequest) -> bool:
 def _possible_permits(policy_set: PolicySet, request: DecisionRequest) -> _Candidates:
     """The permits that could be true, or none when a forbid cannot be false."""
     plan = _find_plan(policy_set, request)
+    permits = [plan.rules[applies] for applies in (*plan.granting, *plan.permits)]
     forbids = (plan.rules[applies] for applies in plan.forbids)
-    permits = (plan.rules[applies] for applies in plan.permits)
-    if not plan.permits or any(_must_apply(policy_set, each, request) for each in forbids):
+    if not permits or plan.refusing:
+        return ()
+    if any(_must_apply(policy_set, each, request) for each in forbids):
         return ()
     return tuple(each for each in permits if _can_be_true(policy_set, each, request))
 
@@ -301,7 +309,7 @@ def _grant(
     policy_set: PolicySet, request: DecisionRequest, calls: Iterable[dict[str, Any]]
 ) -> Decision:
     plan, data = _find_plan(policy_set, request), policy_set.data
-    forbids = _applying(plan, plan.forbids, request, data)
+    forbids = _applying(plan, plan.refusing + plan.forbids, request, data)
     if forbids:
         return _decision(policy_set, request, forbids, _blame(policy_set, request, forbids))
     possible = (_possible_permits(policy_set, replace(request, call=call)) for call in calls)
@@ -310,12 +318,12 @@ def _grant(
         return Decision(
             effect=Effect.DENY, cause=Cause.NOT_PERMITTED, policy_version=policy_set.version
         )
-    requires = _applying(plan, plan.requires, request, data)
+    requires = _applying(plan, plan.requiring + plan.requires, request, data)
     return Decision(
         effect=Effect.PERMIT,
         cause=Cause.PERMITTED,
         policy_version=policy_set.version,
-        rules=tuple(candidate.rule.name for candidate in permits),
-        duties=tuple(duty for candidate in requires for duty in candidate.rule.duties),
+        rules=tuple(sorted(candidate.rule.name for candidate in permits)),
+        duties=tuple(duty for rule in _in_order(requires) for duty in rule.duties),
         unknown=_united(_blame(policy_set, request, requires)),
     )

@@ -5,8 +5,10 @@ Two steps, both exact.
 1. Rules are grouped by *target*: servers, `on tool`, `on server`, `on any`, `on token`. A target that
    names tools exactly is filed under those names; all others (globs, or nothing about tools) are
    in one list. For a call the targets under its tool and those of the list are tested, once each.
-2. What is left is narrowed by the call's scope and the agent's tier: a `for tier` or `on scope`
-   that is false makes the rule's condition false (Law 2), whatever else it says.
+2. What is left is evaluated as far as the key goes. A clause that is false makes the whole condition
+   false (Law 2), whatever the others say: the rule is left out. A rule of which every clause is
+   true by the key alone is *settled*: it applies to every call of this key, unasked. Most rules of
+   most policies (`for tier … on tool …`) end here.
 
 The outcome is a `Plan`, kept per (method, server, tool, scope, tier): all five come from the registry
 and the agent's registration. Callers choose tool names, though, so only calls that name a server
@@ -26,10 +28,11 @@ from typing import Any, Final, TypeAlias
 
 from pbac.base.limits import INDEX_KEYS_MAX
 from pbac.lang import nodes, targets
+from pbac.lang.interpret import truth
 from pbac.lang.paths import is_undetermined, paths_in
 from pbac.lang.program import Applies, CompiledRule, Data
 from pbac.lang.targets import ClauseTest, names_matcher, on_names_test, texts, tier_truth
-from pbac.lang.truth import UNKNOWN, Truth, conjunction, truth_of
+from pbac.lang.truth import UNKNOWN, Truth, conjunction, negation, truth_of
 from pbac.model.decision import Decision
 from pbac.model.request import DecisionRequest
 from pbac.model.values import Value
@@ -77,13 +80,18 @@ class Plan:
     touches, so what is said about a rule is looked up only once the rule applies.
 
     Attributes:
+        refusing, granting, requiring: forbids, permits and requires that are settled.
+        forbids, permits, requires: those that have to be asked.
         shadows: of any effect; they are evaluated but not enforced.
         rules: what stands behind each function.
-        beyond: permits that only agents of other tiers can get; `higher`: those tiers, lowest
-            first.
+        beyond: permits for such calls that the key rules out; `higher`: the tiers they are for,
+            lowest first.
         answers: decisions already built, by what they followed from; see `engine`.
     """
 
+    refusing: Functions
+    granting: Functions
+    requiring: Functions
     forbids: Functions
     permits: Functions
     requires: Functions
@@ -109,9 +117,13 @@ class _Target:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class _Group:
-    """Rules with one target, its tests prepared."""
+    """Rules with one target, its tests prepared.
+
+    `heads`: how the name of a tool must begin to match; of globs what stands before the first star.
+    """
 
     target: _Target
+    heads: tuple[str, ...]
     tests: tuple[ClauseTest, ...]
     rules: tuple[CompiledRule, ...]
 
@@ -119,11 +131,12 @@ class _Group:
 class Index:
     """All rules of a policy set by what they can concern. Only `plans` changes: it is a cache."""
 
-    def __init__(self, rules: Iterable[CompiledRule], tiers: tuple[str, ...]) -> None:
+    def __init__(self, rules: Iterable[CompiledRule], tiers: tuple[str, ...], data: Data) -> None:
         members: dict[_Target, list[CompiledRule]] = {}
         for rule in rules:
             members.setdefault(_target(rule), []).append(rule)
         self.tiers = tiers
+        self.data = data
         self.plans: dict[Key, Plan] = {}
         self._groups = tuple(_group(target, found) for target, found in members.items())
         self._by_tool: dict[str, list[_Group]] = {}
@@ -141,7 +154,8 @@ class Index:
         # Without a name every target is asked: `on tool` is unknown then, not false.
         groups: Sequence[_Group] = self._groups
         if type(tool) is str:
-            groups = (*self._by_tool.get(tool, ()), *self._others)
+            globs = [group for group in self._others if tool.startswith(group.heads)]
+            groups = (*self._by_tool.get(tool, ()), *globs)
         for group in groups:
             truth = _target_truth(group, request)
             if truth is not Truth.FALSE:
@@ -196,7 +210,14 @@ def _group(target: _Target, rules: Sequence[CompiledRule]) -> _Group:
     tests = [on_names_test(clause) for clause in _indexed(rules[0].node)]
     if target.servers:
         tests.append(_server_test(target.servers))
-    return _Group(target=target, tests=tuple(tests), rules=tuple(rules))
+    return _Group(target=target, heads=_heads(target), tests=tuple(tests), rules=tuple(rules))
+
+
+def _heads(target: _Target) -> tuple[str, ...]:
+    for what, names, _ in target.clauses:
+        if what == "tool":
+            return tuple(name.partition("*")[0] for name in names)
+    return ("",)
 
 
 def _server_test(servers: tuple[str, ...]) -> ClauseTest:
@@ -232,53 +253,101 @@ def _plan(index: Index, key: Key) -> Plan:
     method, server, tool, scope, tier = key
     call = {"method": method, "server": server, "tool": tool, "scope": scope}
     request = DecisionRequest(agent={"tier": tier}, call=call)
-    parts: dict[str, list[Candidate]] = {
-        name: [] for name in ("permit", "forbid", "require", "shadow", "beyond")
-    }
+    parts: dict[str, list[Candidate]] = {name: [] for name in _PARTS}
     seen: set[Applies] = set()
     for rule, target in index.considered(request):
-        part = _part(rule, target, request, index.tiers)
+        part = _part(rule, target, request, index)
         if part is not None:
             parts[part].append(_candidate(rule, seen, sure=target is Truth.TRUE))
     for found in parts.values():
         found.sort(key=lambda candidate: candidate.rule.name)
+    functions = {name: tuple(each.applies for each in found) for name, found in parts.items()}
     return Plan(
-        forbids=_functions(parts["forbid"]),
-        permits=_functions(parts["permit"]),
-        requires=_functions(parts["require"]),
-        shadows=_functions(parts["shadow"]),
+        refusing=functions["refusing"],
+        granting=functions["granting"],
+        requiring=functions["requiring"],
+        forbids=functions["forbids"],
+        permits=functions["permits"],
+        requires=functions["requires"],
+        shadows=functions["shadows"],
         rules={candidate.applies: candidate for found in parts.values() for candidate in found},
         beyond=tuple(parts["beyond"]),
         higher=_higher(parts["beyond"], index.tiers),
     )
 
 
-def _functions(candidates: Iterable[Candidate]) -> Functions:
-    return tuple(candidate.applies for candidate in candidates)
+_SETTLED: Final = {"forbid": "refusing", "permit": "granting", "require": "requiring"}
+_ASKED: Final = {"forbid": "forbids", "permit": "permits", "require": "requires"}
+_PARTS: Final = (*_SETTLED.values(), *_ASKED.values(), "shadows", "beyond")
 
 
 def _interned(part: str | None) -> str | None:
     return None if part is None else sys.intern(part)
 
 
-def _part(
-    rule: CompiledRule, target: Truth, request: DecisionRequest, tiers: tuple[str, ...]
-) -> str | None:
-    """The part of the plan a rule belongs to, or None when its condition cannot matter."""
-    tier = request.agent["tier"]
-    tier_clause = conjunction(tier_truth(who, tier, tiers) for who in _tier_clauses(rule.node))
-    scope_clause = conjunction(
-        truth_of(on_names_test(what)(request))
-        for what in rule.node.what
-        if isinstance(what, nodes.OnNames) and what.what == "scope"
+def _part(rule: CompiledRule, target: Truth, request: DecisionRequest, index: Index) -> str | None:
+    """The part of the plan a rule belongs to, or None when it has nothing to say about this key."""
+    scopes = (what for what in _named(rule.node) if what.what == "scope")
+    reach = conjunction([target, *(truth_of(on_names_test(what)(request)) for what in scopes)])
+    tier = conjunction(
+        tier_truth(who, request.agent["tier"], index.tiers) for who in _tier_clauses(rule.node)
     )
-    if rule.effect != "permit" or rule.shadow:
-        possible = Truth.FALSE not in (tier_clause, scope_clause)
-        return ("shadow" if rule.shadow else rule.effect) if possible else None
-    # A permit applies only when its condition is true, so unknown is enough to leave it out.
-    if target is not Truth.TRUE or scope_clause is not Truth.TRUE:
-        return None
-    return "permit" if tier_clause is Truth.TRUE else "beyond"
+    conditions, settled = _conditions(rule.node, request, index.data)
+    known = conjunction([reach, tier, conditions])
+    if rule.effect != "permit":
+        if known is Truth.FALSE:
+            return None
+    elif known is not Truth.TRUE:
+        # It applies only when its condition is true, so unknown is enough to leave it out.
+        return "beyond" if reach is Truth.TRUE and not rule.shadow else None
+    if rule.shadow:
+        return "shadows"
+    settled = settled and known is Truth.TRUE and rule.expires_ms is None
+    return (_SETTLED if settled and _is_by_key(rule.node) else _ASKED)[rule.effect]
+
+
+def _named(rule: nodes.Rule) -> Iterator[nodes.OnNames]:
+    return (what for what in rule.what if isinstance(what, nodes.OnNames))
+
+
+def _is_by_key(rule: nodes.Rule) -> bool:
+    """Do all `for` and `on` clauses read nothing but the key?"""
+    return len(_tier_clauses(rule)) == len(rule.who) and all(
+        what.what in ("tool", "server", "scope") for what in _named(rule)
+    )
+
+
+def _conditions(rule: nodes.Rule, request: DecisionRequest, data: Data) -> tuple[Truth, bool]:
+    """The truth of all conditions that read nothing but the key, and: are there no others?"""
+    parts = [part for condition in rule.conditions for part in _conjuncts(condition)]
+    known = [(part, negated) for part, negated in parts if _reads_only_key(part, request)]
+    truths = [(truth(part, request, data), negated) for part, negated in known]
+    found = conjunction(negation(truth) if negated else truth for truth, negated in truths)
+    return found, len(known) == len(parts)
+
+
+def _conjuncts(condition: nodes.Condition) -> list[tuple[nodes.Expression, bool]]:
+    """`when a and b` as two conditions; each with: is it negated?"""
+    if not condition.negated and isinstance(condition.expression, nodes.And):
+        return [(item, False) for item in condition.expression.items]
+    return [(condition.expression, condition.negated)]
+
+
+def _reads_only_key(expression: nodes.Expression, request: DecisionRequest) -> bool:
+    """Data belong to the policy set. A key does not tell missing from null, so only texts count."""
+    for path in paths_in(expression):
+        if path.root == "data":
+            continue
+        match path.steps:
+            case (nodes.Field(name=name),) if path.root == "call" and name in request.call:
+                found = request.call[name]
+            case (nodes.Field(name="tier"),) if path.root == "agent":
+                found = request.agent["tier"]
+            case _:
+                return False
+        if type(found) is not str:
+            return False
+    return True
 
 
 def _tier_clauses(rule: nodes.Rule) -> list[nodes.ForTier]:
@@ -288,16 +357,16 @@ def _tier_clauses(rule: nodes.Rule) -> list[nodes.ForTier]:
 def _higher(beyond: Iterable[Candidate], tiers: tuple[str, ...]) -> tuple[Higher, ...]:
     """For each permit out of reach the lowest tier it is for, in order of tiers, each once."""
     found: dict[str, Higher] = {}
-    for candidate in beyond:
-        clauses = _tier_clauses(candidate.rule.node)
+    for clauses in filter(None, (_tier_clauses(candidate.rule.node) for candidate in beyond)):
         wanted = [
             tier
             for tier in tiers
             if all(tier_truth(clause, tier, tiers) is Truth.TRUE for clause in clauses)
         ]
         if wanted:
-            first = tiers.index(wanted[0])
-            above = " or higher" if len(wanted) > 1 and wanted == list(tiers[first:]) else ""
+            above = (
+                " or higher" if len(wanted) > 1 and wanted == list(tiers[-len(wanted) :]) else ""
+            )
             help_ = f"an agent of tier `{wanted[0]}`{above} may do this"
             found.setdefault(wanted[0], Higher(tier=wanted[0], help=help_))
     return tuple(sorted(found.values(), key=lambda higher: tiers.index(higher.tier)))

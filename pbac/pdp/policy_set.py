@@ -25,7 +25,7 @@ class PolicySet:
         self.tiers = program.tiers
         self.data: Data = program.data
         self.texts = texts or {}
-        self.index = Index(self.rules, self.tiers)
+        self.index = Index(self.rules, self.tiers, self.data)
 
     @cached_property
     def rules(self) -> tuple[CompiledRule, ...]:

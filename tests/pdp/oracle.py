@@ -125,21 +125,54 @@ def of_rules(rules, confinement=()):
 
 
 def rules(make):
-    """The language's random rules, with targets that the index answers."""
+    """The language's random rules, with targets and conditions that the index answers."""
     patterns = st.lists(st.sampled_from(TOOL_PATTERNS), min_size=1, max_size=3)
     without = st.lists(st.sampled_from(TOOL_PATTERNS), max_size=1)
     servers = st.lists(st.sampled_from([*SERVERS, "git*"]), min_size=1, max_size=2)
-    clauses = st.one_of(
+    targets = st.one_of(
         st.builds(lambda n, w: make.on_names("tool", *n, without=w), patterns, without),
         st.builds(lambda n, w: make.on_names("tool", *n, without=w), patterns, without),
         st.builds(lambda n: make.on_names("server", *n), servers),
         st.just(make.on_any()),
         st.just(make.on_token()),
     )
+    parts = make.rules(), st.lists(targets, max_size=2), st.lists(_by_key(make), max_size=1)
+
+    @st.composite  # a short name for a strategy that Hypothesis would spell out on every error
+    def rule_of(draw):
+        rule, what, when = map(draw, parts)
+        bare = draw(st.booleans())
+        return replace(
+            rule,
+            who=rule.who[: 1 if bare else 2],
+            what=(*what, *rule.what),
+            conditions=(*when, *(() if bare else rule.conditions)),
+        )
+
+    return rule_of()
+
+
+def _by_key(make):
+    """Conditions that the key alone decides, or seems to."""
+    op, has, listed = make.op, make.has, make.listed
+    scope, tool = "$call.scope", "$call.tool"
+    conditions = [
+        op("==", scope, "gh:read"),
+        op("in", scope, listed("gh:read", "gh:x")),
+        op("in", scope, "$data.list"),
+        op("starts with", tool, "get"),
+        op("==", "$agent.tier", "developer"),
+        op("in", "$data.missing", listed(1)),
+        has("call.scope"),
+        make.is_kind("$call.scope", "null"),
+        make.and_(op("==", scope, "gh:read"), op("==", "$args.n", 500)),
+        make.or_(op("==", scope, "gh:read"), op("==", "$args.n", 500)),
+        make.lit(True),
+    ]
+    # By number: Hypothesis shows what it draws from, and trees are long.
+    number = st.integers(0, len(conditions) - 1)
     return st.builds(
-        lambda rule, more: replace(rule, what=(*more, *rule.what)),
-        make.rules(),
-        st.lists(clauses, max_size=2),
+        lambda n, negated: make.when(conditions[n], negated=negated), number, st.booleans()
     )
 
 

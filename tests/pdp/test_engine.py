@@ -143,12 +143,51 @@ def test_a_forbid_matches_any_actor_of_the_chain(ask, kind, actors, rules, unkno
     agent = {"id": "a1", "tier": "developer"} | ({"kind": kind} if kind else {})
     decision = ask(CHAIN, agent=agent, chain={"actors": actors})
     assert (decision.rules, decision.unknown) == (rules, unknown)
+    assert ("cannot be ruled out" in decision.reason) is bool(unknown)
 
 
 def test_a_permit_matches_the_caller_alone(ask):
     text = "permit p for kind scanner on any"
     assert not ask(text, chain={"actors": [{"kind": "scanner"}]}).permitted
     assert ask(text, agent={"kind": "scanner"}).permitted
+
+
+# --- what is settled by the key --------------------------------------------------------------
+
+
+@pytest.mark.parametrize(
+    ("when", "permitted"),
+    [
+        ('when call.scope == "gh:read"', True),
+        ('when call.scope == "gh:write"', False),
+        ('unless call.scope == "gh:write"', True),
+        ('when call.scope in data.scopes and call.tool starts with "get"', True),
+        ("when call.scope in data.scopes and args.a == 1", True),
+        ("when call.scope in data.other and args.a == 1", False),
+        ("when call.scope in data.missing", False),
+        ("when call.server is null", False),
+        ("when has call.scope", True),
+        ("unless has call.scope", False),
+    ],
+)
+def test_conditions_about_the_tool_alone_mean_what_they_say(ask, when, permitted):
+    data = {"scopes": ["gh:read"], "other": []}
+    roots = {"call": {"scope": "gh:read"}, "args": {"a": 1}, "data": data}
+    assert ask(f"permit p on tool get_x {when}", **roots).permitted is permitted
+    forbidden = ask(f"permit q on any forbid p on tool get_x {when}", **roots)
+    assert forbidden.permitted is (not permitted and "missing" not in when)
+    assert ask(f"permit q on any require p {when} then limit 1 per 1m by agent", **roots).permitted
+
+
+def test_missing_and_null_are_told_apart_though_the_key_does_not(ask):
+    for text in ("permit p on any when has call.scope", "permit p on any when call.scope is null"):
+        assert not ask(text).permitted
+        assert ask(text, call={"scope": None}).permitted
+
+
+def test_a_permit_that_the_tool_rules_out_still_says_why(ask):
+    text = 'permit p on any when call.scope == "gh:write" because "only for gh:write"'
+    assert ask(text, call={"scope": "gh:read"}).reason == "only for gh:write"
 
 
 # --- expiry, shadow, texts, faults -----------------------------------------------------------
@@ -178,6 +217,12 @@ def test_shadow_rules_are_told_and_not_enforced(ask):
     assert decision.unknown == ()
     decision = ask(text)
     assert (decision.cause, decision.shadow) == (Cause.NOT_PERMITTED, ("p.f", "p.g", "p.q"))
+
+
+def test_a_shadow_permit_of_an_unknown_server_would_not_have_applied(ask):
+    text = "permit q @shadow on server github permit p on any"
+    assert ask(text).shadow == ("p.q",)
+    assert ask(text, call={"server": None}).shadow == ()
 
 
 def test_internal_texts_go_to_the_record_and_not_into_the_reason(ask):
@@ -213,7 +258,7 @@ def test_a_tier_is_said_to_help_only_when_it_would(ask, text, help_):
 
 
 def test_a_defect_of_ours_is_a_denial_that_carries_its_traceback(oracle):
-    policy_set = oracle.policies("permit p on any")
+    policy_set = oracle.policies("permit p on any when agent.verified")
 
     def broken(_request, _data):
         raise ZeroDivisionError("a defect")
