@@ -346,8 +346,10 @@ def _ends_with_the_connection(
         UnsoundError: for a coding other than `chunked`, which is the only one we could undo.
     """
     if _CODING in headers:
-        # RFC 9112 6.1: in an HTTP/1.0 message it means that "the framing is faulty".
-        if version != "1.1" or (headers[_CODING] or b"").lower() != b"chunked":
+        # RFC 9112 6.1: in an HTTP/1.0 message it means that "the framing is faulty". Behind the
+        # word llhttp passes over spaces and nothing else; then it reads something else than we.
+        coding = (headers[_CODING] or b"").rstrip(b" ").lower()
+        if version != "1.1" or coding != b"chunked":
             raise UnsoundError("a transfer coding other than `chunked`")
         return False
     return _LENGTH not in headers and status not in _WITHOUT_BODY

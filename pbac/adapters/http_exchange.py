@@ -90,13 +90,13 @@ class Answer:
         self.status = exchange.status
         self._exchange = exchange
         self._kind: str | None = None
-        self._reader = EventStreamReader(SSE_EVENT_BYTES_MAX)
+        self._reader: EventStreamReader | None = None
         self._events: deque[Event] = deque()
 
     def header(self, name: str) -> str | None:
         """The value of a header (named in lower case) that was sent exactly once, or None."""
         found = self._exchange.headers.get(name.encode())
-        return None if found is None else found.decode("latin-1")
+        return None if found is None else found.strip().decode("latin-1")
 
     async def message(self) -> Message | None:
         """The next message of the body: one of JSON, any number of an event stream, then None.
@@ -134,9 +134,9 @@ class Answer:
 
     def _read_kind(self) -> str:
         coding = self._exchange.headers.get(b"content-encoding", b"identity")
-        if coding is None or coding.lower() != b"identity":
+        if coding is None or coding.strip().lower() != b"identity":
             raise wire.protocol_error("it sent a compressed body unasked", executed=None)
-        kind = (self.header("content-type") or "").partition(";")[0].strip().lower()
+        kind = (self.header("content-type") or "").partition(";")[0].rstrip().lower()
         if kind not in (_JSON, _EVENTS):
             raise wire.protocol_error(
                 f"HTTP {self.status} with a body that is neither JSON nor events", executed=None
@@ -154,6 +154,8 @@ class Answer:
         return bytes(kept)
 
     def _feed(self, chunk: bytes) -> None:
+        if self._reader is None:
+            self._reader = EventStreamReader(SSE_EVENT_BYTES_MAX)
         try:
             events = self._reader.feed(chunk)
         except EventStreamError as error:

@@ -132,8 +132,6 @@ class HttpOrigin:
 
     async def _obtain(self) -> HttpConnection:
         """A connection of one's own: a new one, or the next that becomes free."""
-        if self._closed:
-            raise ConnectionAbortedError("the pool is closed")
         while self._slots >= self._connections_max:
             offered = await self._wait_for_offer()
             if offered is None:
@@ -183,6 +181,8 @@ class HttpOrigin:
 
     async def _connect(self) -> HttpConnection:
         """Try the addresses of the host in order, each for its share of the time."""
+        if self._closed:
+            raise ConnectionAbortedError("the pool is closed")
         until = self._loop.time() + UPSTREAM_CONNECT_SECONDS_MAX
         addresses = await self._loop.getaddrinfo(self._host, self._port, type=socket.SOCK_STREAM)
         failures: list[OSError] = []
@@ -223,14 +223,9 @@ class HttpPool:
     Calls of all principals share connections, one after another, and nothing else.
     """
 
-    def __init__(
-        self,
-        *,
-        tls: ssl.SSLContext | None = None,
-        connections_max: int = UPSTREAM_CONNECTIONS_MAX,
-    ) -> None:
+    def __init__(self, *, connections_max: int = UPSTREAM_CONNECTIONS_MAX) -> None:
         self._loop = asyncio.get_running_loop()
-        self._tls = tls
+        self._tls: ssl.SSLContext | None = None
         self._connections_max = connections_max
         self._origins: dict[tuple[str, str, int], HttpOrigin] = {}
 

@@ -96,6 +96,11 @@ class Line:
 SOUND = {
     "a length": (ANSWER, (200, b"abc"), True),
     "chunks": (CHUNKED + b"2\r\nab\r\n1\r\nc\r\n0\r\n\r\n", (200, b"abc"), True),
+    "chunks in capitals between blanks": (
+        b"HTTP/1.1 200 X\r\nTransfer-Encoding: \t Chunked \r\n\r\n3\r\nabc\r\n0\r\n\r\n",
+        (200, b"abc"),
+        True,
+    ),
     "extensions and trailers": (
         CHUNKED + b'3;a="b"\r\nabc\r\n0\r\nA: b\r\nContent-Type: c\r\n\r\n', (200, b"abc"), True,
     ),
@@ -170,6 +175,7 @@ UNSOUND = {
     "packed chunks": b"Transfer-Encoding: gzip, chunked\r\n\r\n3\r\nabc\r\n0\r\n\r\n",
     "chunks, then packed": b"Transfer-Encoding: chunked, gzip\r\n\r\n3\r\nabc\r\n0\r\n\r\n",
     "chunked twice": b"Transfer-Encoding: chunked\r\nTransfer-Encoding: chunked\r\n\r\n0\r\n\r\n",
+    "chunked and a tab": b"Transfer-Encoding: chunked\t\r\n\r\n3\r\nabc\r\n0\r\n\r\n",
     "an unknown coding": b"Transfer-Encoding: xchunked\r\n\r\nabc",
     "a long header": b"A: " + b"b" * UPSTREAM_HEADERS_BYTES_MAX + b"\r\n\r\n",
     "many headers": b"A: b\r\n" * UPSTREAM_HEADERS_BYTES_MAX + b"\r\n",
@@ -336,12 +342,17 @@ async def test_the_short_end_of_a_stream_is_read_away_and_the_connection_kept(st
 async def test_the_end_of_a_stream_that_is_long_or_late_or_unsound_is_not_waited_for(monkeypatch):
     monkeypatch.setattr(http_connection, "UPSTREAM_DRAIN_SECONDS_MAX", 0.02)
     size = UPSTREAM_DRAIN_BYTES_MAX + 1
-    for rest in (b"%x\r\n" % size + b"x" * size, b"1\r\n", b"zz\r\n"):
+    for rest, at_once in [
+        (b"%x\r\n" % size + b"x" * size, True),
+        (b"zz\r\n", True),
+        (b"1\r\n", False),
+    ]:
         line = Line()
         line.feed(CHUNKED + b"3\r\nabc\r\n")
         await line.exchange.read()
         line.exchange.finish()
         line.feed(rest)
+        assert line.transport.closing is at_once
         await asyncio.sleep(0.05)
         assert line.transport.closing
         assert not line.keeper.kept

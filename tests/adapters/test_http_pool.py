@@ -133,10 +133,12 @@ async def until(true):
 
 
 @on_both_loops
-async def test_calls_in_turn_share_one_connection(server, origin):
+async def test_calls_in_turn_share_one_connection_until_the_pool_is_closed(server, pool, origin):
     for _ in range(5):
         assert await ask(origin) == (200, b"abc")
-    assert (server.connections, len(server.requests)) == (1, 5)
+    assert (server.connections, len(server.requests), server.open) == (1, 5, 1)
+    await pool.close()
+    await until(lambda: not server.open)
 
 
 @on_both_loops
@@ -258,29 +260,42 @@ async def test_the_queue_is_bounded_in_time_and_nothing_was_sent(server, origin,
     assert await ask(origin) == (200, b"abc")
 
 
+@pytest.mark.parametrize("kept", [True, False])
 @on_both_loops
-async def test_who_gives_up_in_the_queue_passes_on_what_it_was_given(server, origin):
+async def test_who_gives_up_in_the_queue_passes_on_what_it_was_given(
+    server, origin, monkeypatch, kept
+):
+    answer = ANSWER if kept else ANSWER.replace(b"Content", b"Connection: close\r\nContent")
     gate = asyncio.Event()
 
     async def gated(reader, writer):
         while True:
             await server.request(reader)
             await gate.wait()
-            writer.write(ANSWER)
+            writer.write(answer)
 
     server.script = gated
     callers = [asyncio.create_task(ask(origin)) for _ in range(6)]
     await until(lambda: len(server.requests) == 2 and len(origin._queue) == 4)
     callers[2].cancel()
-    offers = list(origin._queue)
-    offers[1].add_done_callback(lambda _: callers[3].cancel())  # at the moment it is given
+    last, offer = origin._queue[1], origin._offer
+
+    def offering(offered):
+        taken = offer(offered)
+        if last.done():
+            callers[3].cancel()  # it has been given something and does not know yet
+        return taken
+
+    monkeypatch.setattr(origin, "_offer", offering)
     gate.set()
     results = await asyncio.wait_for(asyncio.gather(*callers, return_exceptions=True), 5)
     assert [type(result).__name__ for result in results] == [
         "tuple", "tuple", "CancelledError", "CancelledError", "tuple", "tuple",
     ]  # fmt: skip
-    assert len(origin._open) == origin._slots <= 2
+    await until(lambda: len(origin._open) == origin._slots == len(origin._idle))
+    assert bool(origin._idle) is kept
     assert not origin._queue
+    assert server.connections == (2 if kept else 4)
 
 
 @on_both_loops
@@ -334,6 +349,20 @@ async def test_the_next_address_is_tried_when_one_refuses_or_is_silent(server, o
         monkeypatch.setattr(origin, "_loop", loop)
         for connection in tuple(origin._open):
             connection.abort()
+
+
+@on_both_loops
+async def test_the_time_of_one_exchange_is_not_that_of_the_next(server, origin):
+    async def slower(reader, writer):
+        while True:
+            await server.request(reader)
+            await asyncio.sleep(0.1 * (len(server.requests) - 1))
+            writer.write(ANSWER)
+
+    server.script = slower
+    assert await ask(origin, 0.05) == (200, b"abc")
+    assert await ask(origin) == (200, b"abc")
+    assert server.connections == 1
 
 
 @on_both_loops
@@ -437,18 +466,20 @@ async def test_closing_the_pool_ends_everything_and_nothing_begins_again(server,
         writer.write(b"HTTP/1.1 200 X\r\n\r\nabc")
         await reader.read()
 
-    await ask(origin)
     server.script = stream
-    exchange = await origin.exchange(REQUEST.replace(b"/", b"/2"), 5)
+    exchange = await origin.exchange(REQUEST, 5)
     second = await origin.exchange(REQUEST, 5)
     queued = asyncio.create_task(failed(ask(origin)))
     await until(lambda: origin._queue)
     await pool.close()
     for each in (exchange, second):
+        assert await each.read() == b"abc"
+        assert await failed(each.read()) == (P, None), "an end of ours is not the end of an answer"
         each.release()
     assert await queued == (U, False)
     assert await failed(ask(origin)) == (U, False)
     await until(lambda: not server.open)
+    assert server.connections == 2
     assert origin._slots == 0
 
 

@@ -415,6 +415,9 @@ ANSWERS = {
     "a batch": (lambda s: http(200, [{"jsonrpc": "2.0", "id": s.id, "result": {}}]), P, None),
     "an accepted notification": (lambda s: http(202), P, None),
     "compressed bytes": (lambda s: http(200, b"\x1f\x8b", extra="content-encoding: gzip\r\n"), P, None),
+    "JSON that is called compressed": (
+        lambda s: ok(s, RESULT, extra="content-encoding: br\r\n"), P, None,
+    ),
     "401": (lambda s: http(401, extra='www-authenticate: Bearer realm="inner"\r\n'), A, False),
     "401 with our id": (lambda s: rpc_error(s, 401, -31001), A, False),
     "403": (lambda s: http(403), A, False),
@@ -494,6 +497,45 @@ async def test_a_stream_that_comes_byte_by_byte_is_read(fake, upstream, line_end
 
     fake.script = lambda s: drip if s.method == "tools/call" else None
     assert await call(upstream) == {"content": ["é"]}
+
+
+async def test_a_stream_that_ends_soon_after_its_answer_leaves_the_connection_usable(
+    fake, upstream
+):
+    peers = []
+
+    async def stream(reader, writer):
+        peers.append(writer.get_extra_info("peername"))
+        event = events({"jsonrpc": "2.0", "id": fake.calls()[-1].id, "result": {"content": []}})
+        head, body = event.split(b"\r\n\r\n")
+        writer.write(head + b"\r\ntransfer-encoding: chunked\r\n\r\n")
+        writer.write(b"%x\r\n%s\r\n" % (len(body), body))
+        await asyncio.sleep(0.02)
+        writer.write(b"0\r\n\r\n")
+        await fake.serve(reader, writer)
+
+    fake.script = lambda s: stream if s.method == "tools/call" else None
+    for _ in range(2):
+        assert await call(upstream) == {"content": []}
+        await asyncio.sleep(0.1)
+    assert peers[0] == peers[1]
+
+
+async def test_a_caller_that_takes_no_notifications_cannot_hold_a_call_beyond_its_time(
+    fake, client
+):
+    async def stream(reader, writer):
+        writer.write(events({"jsonrpc": "2.0", "method": "notifications/message", "params": {}}))
+        await reader.read()
+
+    fake.script = lambda s: stream if s.method == "tools/call" else None
+    upstream = HttpUpstream(client, fake.url, IDENTITY, call_seconds_max=0.2)
+
+    async def never(_tree):
+        await asyncio.sleep(30)
+
+    assert await failure(upstream, on_notification=never) == (T, None)
+    await upstream.close()
 
 
 async def test_a_legacy_upstream_that_asks_us_is_told_that_we_serve_nothing_but_ping(
