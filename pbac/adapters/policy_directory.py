@@ -6,9 +6,9 @@ editor's swap files, the folders behind a mounted ConfigMap). A document `data/o
 what the gateway reads.
 
 Watching. The system's notifications make a change act at once, but they get lost: on network file
-systems, when the folder itself is replaced, when a link is swapped. So the folder is also compared with
-what was read, every `WATCH_SECONDS`. A file that is still being written may parse, and mean something
-else: nothing is read before two looks in a row have seen the same.
+systems, when the folder itself is replaced, when a link is swapped. So the folder is also
+compared with what was read, every `WATCH_SECONDS`. A file that is still being written may parse,
+and mean something else: nothing is read before two looks in a row have seen the same.
 """
 
 from __future__ import annotations

@@ -7,8 +7,9 @@ that applies adds its duties. Parts of a plan are in rule-name order and all of 
 so nothing in a decision depends on the order of rules or files.
 
 Law 2. Functions of a plan already ask the right rail: a permit's "is it true", a forbid's and a
-require's "is it not false". When one of the latter applies without being certain, the interpreter is
-asked whom to blame: slow, but only for rules that something unknown has made the difference to.
+require's "is it not false". When one of the latter applies without being certain, the interpreter
+is asked whom to blame: slow, but only for rules that something unknown has made the difference
+to.
 
 Speed. Most decisions that follow from the same rules are equal, so a plan keeps the ones it has
 built; what depends on the request (texts with values, blame) is built each time. Whatever is kept
@@ -31,7 +32,7 @@ from pbac.lang.texts import render_text
 from pbac.lang.truth import Truth
 from pbac.model.decision import Cause, Decision, Effect
 from pbac.model.request import DecisionRequest
-from pbac.pdp.index import Candidate, Functions, Higher, Plan, key_of
+from pbac.pdp.index import Candidate, Functions, Higher, Plan
 from pbac.pdp.policy_set import PolicySet
 from pbac.pdp.reasons import doubt, joined, what_helps
 
@@ -45,26 +46,19 @@ _Blamed: TypeAlias = Mapping[str, tuple[str, ...]]
 def decide(policy_set: PolicySet, request: DecisionRequest) -> Decision:
     """The decision on one call. Total: a defect of ours is a denial with its traceback inside."""
     try:
-        return _decide(policy_set, request)
+        plan = _find_plan(policy_set, request)
+        applied, doubted = _judge(plan, request, policy_set.data)
+        answer = plan.answers.get(applied) if applied and not doubted else None
+        if answer is None:
+            answer = _answer(policy_set, request, plan, applied, doubted=doubted)
+        return _with_shadows(policy_set, request, plan, answer) if plan.shadows else answer
     except Exception:  # noqa: BLE001 - told in full by the answer, and never "no opinion"
         return _fault(policy_set)
 
 
-def _decide(policy_set: PolicySet, request: DecisionRequest) -> Decision:
-    plan = _find_plan(policy_set, request)
-    applied, doubted = _judge(plan, request, policy_set.data)
-    if not applied:
-        answer = _not_permitted(policy_set, request, plan)
-    elif doubted:
-        rules = tuple(plan.rules[applies] for applies in applied)
-        answer = _decision(policy_set, request, rules, _blame(policy_set, request, rules))
-    else:
-        answer = plan.answers.get(applied) or _certain(policy_set, request, plan, applied)
-    return _with_shadows(policy_set, request, plan, answer) if plan.shadows else answer
-
-
 def _find_plan(policy_set: PolicySet, request: DecisionRequest) -> Plan:
-    key = key_of(request)
+    call = request.call.get
+    key = (call("method"), call("server"), call("tool"), call("scope"), request.agent.get("tier"))
     try:
         return policy_set.index.plans[key]
     except (KeyError, TypeError):  # not kept yet, or not even a name
@@ -106,11 +100,20 @@ def _doubted(plan: Plan, applied: Functions, request: DecisionRequest, data: Dat
 # --- answers ---------------------------------------------------------------------------------
 
 
-def _certain(
-    policy_set: PolicySet, request: DecisionRequest, plan: Plan, applied: Functions
+def _answer(
+    policy_set: PolicySet,
+    request: DecisionRequest,
+    plan: Plan,
+    applied: Functions,
+    *,
+    doubted: bool,
 ) -> Decision:
-    """The decision that follows from rules that applied without doubt; kept when it may be."""
+    """The decision that follows from the rules that applied; kept when it may be."""
+    if not applied:
+        return _not_permitted(policy_set, request, plan)
     rules = tuple(plan.rules[applies] for applies in applied)
+    if doubted:
+        return _decision(policy_set, request, rules, _blame(policy_set, request, rules))
     answer = _decision(policy_set, request, rules, {})
     told = any(candidate.told for candidate in rules)
     if not told and len(plan.answers) < ANSWERS_KEPT_MAX:
@@ -296,8 +299,8 @@ def grant_scope(
         request: `call` is `{"method": "token/issue", "scope": …}`.
         calls: the `call` root of every tool that needs the scope.
 
-    Granted when some of the calls could be permitted (Law 6) and no `on token` rule forbids. `rules`
-    are then the permits that could be true for the first such call.
+    Granted when some of the calls could be permitted (Law 6) and no `on token` rule forbids.
+    `rules` are then the permits that could be true for the first such call.
     """
     try:
         return _grant(policy_set, request, calls)

@@ -2,17 +2,18 @@
 
 Two steps, both exact.
 
-1. Rules are grouped by *target*: servers, `on tool`, `on server`, `on any`, `on token`. A target that
-   names tools exactly is filed under those names; all others (globs, or nothing about tools) are
-   in one list. For a call the targets under its tool and those of the list are tested, once each.
-2. What is left is evaluated as far as the key goes. A clause that is false makes the whole condition
-   false (Law 2), whatever the others say: the rule is left out. A rule of which every clause is
-   true by the key alone is *settled*: it applies to every call of this key, unasked. Most rules of
-   most policies (`for tier … on tool …`) end here.
+1. Rules are grouped by *target*: servers, `on tool`, `on server`, `on any`, `on token`. A target
+   that names tools exactly is filed under those names; all others (globs, or nothing about tools)
+   are in one list. For a call the targets under its tool and those of the list are tested, once
+   each.
+2. What is left is evaluated as far as the key goes. A clause that is false makes the whole
+   condition false (Law 2), whatever the others say: the rule is left out. A rule of which every
+   clause is true by the key alone is *settled*: it applies to every call of this key, unasked. Most
+   rules of most policies (`for tier … on tool …`) end here.
 
-The outcome is a `Plan`, kept per (method, server, tool, scope, tier): all five come from the registry
-and the agent's registration. Callers choose tool names, though, so only calls that name a server
-are kept (the gateway names one for tools it knows) and the table has a bound.
+The outcome is a `Plan`, kept per (method, server, tool, scope, tier): all five come from the
+registry and the agent's registration. Callers choose tool names, though, so only calls that name
+a server are kept (the gateway names one for tools it knows) and the table has a bound.
 
 INVARIANT: a permit missing from a plan does not have a true condition, a forbid or require missing
 from it has a false one; `tests/pdp` holds decisions to a full scan by the interpreter.
@@ -66,7 +67,7 @@ Functions: TypeAlias = tuple[Applies, ...]
 
 @dataclass(frozen=True, slots=True, kw_only=True, eq=False)
 class Higher:
-    """A tier that some permit here asks for and the agent is not of; `help` says so to the agent."""
+    """A tier some permit here asks for and the agent is not of; `help` says so to the agent."""
 
     tier: str
     help: str
@@ -175,18 +176,6 @@ class Index:
             # Names that many keys share are then the same object, and comparing them is free.
             self.plans[tuple(map(_interned, key))] = plan  # type: ignore[index]
         return plan
-
-
-def key_of(request: DecisionRequest) -> Key:
-    """What a request is found by."""
-    call = request.call
-    return (
-        call.get("method"),
-        call.get("server"),
-        call.get("tool"),
-        call.get("scope"),
-        request.agent.get("tier"),
-    )
 
 
 # --- targets ---------------------------------------------------------------------------------
