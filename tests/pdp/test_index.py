@@ -4,7 +4,12 @@ from __future__ import annotations
 
 from pbac.base.limits import INDEX_KEYS_MAX
 from pbac.pdp.engine import decide
-from pbac.pdp.index import key_of
+
+
+def key_of(asked):
+    call = asked.call
+    names = (call.get(name) for name in ("method", "server", "tool", "scope"))
+    return (*names, asked.agent.get("tier"))
 
 
 def test_a_plan_is_kept_for_tools_of_a_known_server_only(oracle):
