@@ -291,7 +291,7 @@ def _part(rule: CompiledRule, target: Truth, request: DecisionRequest, index: In
         return "beyond" if reach is Truth.TRUE and not rule.shadow else None
     if rule.shadow:
         return "shadows"
-    settled = settled and known is Truth.TRUE and rule.expires_ms is None
+    settled = settled and rule.expires_ms is None
     return (_SETTLED if settled and _is_by_key(rule.node) else _ASKED)[rule.effect]
 
 

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import pytest
+
 from pbac.base.limits import INDEX_KEYS_MAX
 from pbac.pdp.engine import decide
 
@@ -47,6 +49,29 @@ def test_names_that_are_no_texts_are_never_kept(oracle):
         assert decide(policy_set, oracle.request(odd)).permitted
         assert decide(policy_set, oracle.request(call={"scope": odd})).permitted
     assert policy_set.index.plans == {}
+
+
+NAMES = ["a", "get_", "get_x", "gt_x", "list_y", "ns.a", "ns.a.b"]
+
+
+@pytest.mark.parametrize(
+    ("pattern", "found"),
+    [
+        ("*", NAMES),
+        ("**", NAMES),
+        ("get_*", ["get_", "get_x"]),
+        ("*_x", ["get_x", "gt_x"]),
+        ("g*t_x", ["get_x", "gt_x"]),
+        ("ns.*", ["ns.a"]),
+        ("ns.**", ["ns.a", "ns.a.b"]),
+        ("**.b", ["ns.a.b"]),
+        ("list_*, get_x", ["get_x", "list_y"]),
+        ("* except *_x, ns.**", ["a", "get_", "list_y"]),
+    ],
+)
+def test_a_glob_finds_its_tools_and_no_others(oracle, pattern, found):
+    policy_set = oracle.policies(f"permit p on tool {pattern}")
+    assert [n for n in NAMES if decide(policy_set, oracle.request(n)).permitted] == found
 
 
 def test_a_rule_about_other_tools_is_not_in_a_plan(oracle):
