@@ -30,6 +30,7 @@ _TOKEN_COLUMNS: Final = ", ".join(f"t.{name}" for name in _TOKEN_FIELDS)
 _SELECT_CLIENT: Final = f"SELECT {_CLIENT_COLUMNS} FROM clients c "  # noqa: S608
 _FIND_CLIENT: Final = _SELECT_CLIENT + "WHERE client_id = ?"
 _FIND_NAMED: Final = _SELECT_CLIENT + "WHERE name_skeleton = ? LIMIT 1"
+_FIND_SUSPENDED: Final = _SELECT_CLIENT + "WHERE name_skeleton = ? AND status = 'suspended' LIMIT 1"
 _LIST_CLIENTS: Final = _SELECT_CLIENT + "ORDER BY registered_at_ms, client_id"
 _SELECT_TOKEN: Final = f"SELECT {_TOKEN_COLUMNS} FROM access_tokens t "  # noqa: S608
 _FIND_TOKEN: Final = _SELECT_TOKEN + "WHERE token_hash = ?"
@@ -128,6 +129,10 @@ class SqliteTransaction:
         """See `Reader.find_client_named_like`."""
         row = self._row(_FIND_NAMED, skeleton)
         return None if row is None else read_client(row)
+
+    def is_name_suspended(self, skeleton: str) -> bool:
+        """See `Reader.is_name_suspended`."""
+        return self._row(_FIND_SUSPENDED, skeleton) is not None
 
     def list_clients(self) -> list[Client]:
         """See `Reader.list_clients`."""

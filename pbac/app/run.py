@@ -44,6 +44,9 @@ from pbac.web.malformed import server_logger
 from pbac.web.peer import networks
 from pbac.web.tls import TlsError, load_certificate, server_context
 
+RECORD_RETRY_SECONDS: Final = 1.0
+"""Between two tries to record a policy change when the record has no room."""
+
 REFUSALS_SECONDS: Final = 10.0
 """How often refusals are summed up into one row of the record."""
 
@@ -167,12 +170,7 @@ async def _keep_policies(parts: Parts, first: Publication) -> None:
     parts.metrics.published(published.current.rule_count)
     folder = parts.config.policy_directory
     async for publication in watch_policies(folder, first):
-        record = _policy_record(publication, published.current.version)
-        try:
-            await parts.audit.append(record)
-        except AuditUnavailable:
-            _log.error("the policy change was not recorded, so it was not published")
-            continue
+        await _recorded(parts, _policy_record(publication, published.current.version))
         if publication.policy_set is None:
             _log.error(
                 "the policy change was refused; the old set serves on\n%s", publication.text()
@@ -187,6 +185,18 @@ async def _keep_policies(parts: Parts, first: Publication) -> None:
 def _warn(complaints: Sequence[str]) -> None:
     for complaint in complaints:
         _log.warning("%s", complaint)
+
+
+async def _recorded(parts: Parts, record: PolicyRecord) -> None:
+    """Return once the change is recorded: it is not published before, and not forgotten either."""
+    while True:
+        try:
+            await parts.audit.append(record)
+        except AuditUnavailable:
+            _log.error("the policy change cannot be recorded yet, so it is not published yet")
+            await asyncio.sleep(RECORD_RETRY_SECONDS)
+        else:
+            return
 
 
 def _policy_record(publication: Publication, previous: str) -> PolicyRecord:

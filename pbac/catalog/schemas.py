@@ -30,6 +30,7 @@ class ArgumentSchema:
             raise SchemaError("`inputSchema` is not an object")
         size = SchemaSize(schema)
         self._schema = schema
+        self._defaults = _defaults(schema)
         # Explaining a failure against a circular schema takes time 2^n in the depth n of the
         # value (measured: 24 s at depth 18); the yes-or-no stays linear.
         self._explain = not size.circular
@@ -40,6 +41,14 @@ class ArgumentSchema:
         except ValueError as error:
             reason = str(error).split("\n", 1)[0]
             raise SchemaError(f"`inputSchema` is not usable: {_shorten(reason)}") from None
+
+    def filled(self, arguments: dict[str, Any]) -> dict[str, Any]:
+        """The arguments with the defaults of top-level properties that were left out.
+
+        What an upstream would fill in for itself is decided on, and forwarded, as if it was sent.
+        """
+        missing = {n: v for n, v in self._defaults.items() if n not in arguments}
+        return {**arguments, **missing} if missing else arguments
 
     def complaint(self, arguments: dict[str, Any]) -> str | None:
         """The first thing wrong with the arguments, for the caller to read; None when valid.
@@ -57,6 +66,17 @@ class ArgumentSchema:
             except jsonschema_rs.ValidationError as error:
                 return _render(error)
         return "arguments: do not satisfy the tool's `inputSchema`"
+
+
+def _defaults(schema: dict[str, Any]) -> dict[str, Any]:
+    properties = schema.get("properties")
+    if not isinstance(properties, dict):
+        return {}
+    return {
+        name: member["default"]
+        for name, member in properties.items()
+        if isinstance(member, dict) and "default" in member
+    }
 
 
 def _render(error: jsonschema_rs.ValidationError) -> str:

@@ -274,7 +274,7 @@ def _parsed(text: str) -> Any:
     if text.lstrip()[:1] not in ("{", "["):
         return None
     try:
-        return json.decode(text.encode())
+        return json.decode_answer(text.encode())
     except json.JsonError:
         return None
 

@@ -9,19 +9,19 @@ from __future__ import annotations
 from collections import OrderedDict
 from typing import Any, Final
 
-from pbac.base.limits import PRINCIPALS_CACHED_MAX
+from pbac.base.limits import CLIENTS_MAX
 
 WINDOW_MS: Final = 24 * 3_600 * 1_000
 """How long a session lasts from its first call."""
 
 
 class Sessions:
-    """Counts what each principal did in its window; bounded, oldest windows forgotten first.
+    """Counts what each principal did in its window. There is room for one of every client.
 
     Lives on the event loop; no method awaits, so no call sees a half-made change.
     """
 
-    def __init__(self, windows_max: int = PRINCIPALS_CACHED_MAX) -> None:
+    def __init__(self, windows_max: int = CLIENTS_MAX) -> None:
         self._windows: OrderedDict[str, dict[str, Any]] = OrderedDict()
         self._windows_max = windows_max
 
@@ -29,10 +29,7 @@ class Sessions:
         """The `session` root before this call is counted. The caller must not change it."""
         window = self._windows.get(key)
         if window is None or now_ms - window["started_at"] >= WINDOW_MS:
-            window = _empty(now_ms)
-            self._windows[key] = window
-            if len(self._windows) > self._windows_max:
-                self._windows.popitem(last=False)
+            return _empty(now_ms)
         return window
 
     def count(self, key: str, now_ms: int, *, server: str, tool: str) -> None:
@@ -47,6 +44,8 @@ class Sessions:
             "tools": _with(window["tools"], tool),
             "servers": _with(window["servers"], server),
         }
+        if len(self._windows) > self._windows_max:
+            self._windows.popitem(last=False)
 
 
 def _empty(now_ms: int) -> dict[str, Any]:

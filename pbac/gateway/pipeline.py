@@ -99,6 +99,8 @@ def rule(gateway: Gateway, policy_set: PolicySet, caller: Caller, call: ToolCall
     """Everything that is decided about a call before it is recorded."""
     principal, now_ms = caller.principal, gateway.clock.now_ms()
     tool = gateway.offer.current.find(call.name)
+    if tool is not None:
+        call = replace(call, arguments=tool.arguments.filled(call.arguments))
     request = decision_request(
         principal,
         tool_call(tool) if tool else {"method": "tools/call", "tool": call.name},
@@ -216,6 +218,7 @@ class _Told(msgspec.Struct, frozen=True):
     upstream_us: int = 0
 
 
+_WITHHELD: Final = "the tool failed; policy keeps back what it said"
 _GONE: Final = _Told(Answer(status=0), "cancelled")
 
 
@@ -266,6 +269,9 @@ async def _ask(gateway: Gateway, caller: Caller, ruling: Ruling) -> _Told:
             on_notification=None if plan.changes_result else caller.notify,
         )
     except UpstreamError as failed:
+        if plan.changes_result:
+            # Its own words may hold what the rule takes out of results.
+            failed = UpstreamError(failed.failure, _WITHHELD, executed=failed.executed)
         ran = {True: "it ran", False: "it did not run", None: "it may have run"}[failed.executed]
         return _Told(_failed(caller, failed), failed.code, f"{failed.message}; {ran}")
     upstream_us = round((gateway.clock.monotonic() - asked) * 1_000_000)

@@ -97,7 +97,8 @@ class Upstream(Protocol):
     ) -> dict[str, Any]:
         """Run one tool and return its result tree, `isError` results included.
 
-        Calls of two principals never share an upstream session. `meta` may hold the caller's
+        Calls of two principals never share an upstream session over HTTP; a stdio server is one
+        process that knows no principals. `meta` may hold the caller's
         `progressToken` and trace context; progress comes back under that same token. Cancelling
         the task that awaits this tells the upstream to stop.
 

@@ -142,6 +142,10 @@ def check(reader: Reader, draft: Draft) -> None:
         raise OAuthError("invalid_client_metadata", "this client id is taken")
     if reader.count_clients() >= CLIENTS_MAX:
         raise OAuthError("temporarily_unavailable", cause=f"{CLIENTS_MAX} clients are registered")
+    if reader.is_name_suspended(skeleton(draft.client.client_name)):
+        raise OAuthError(
+            "invalid_software_statement", "an agent of this software is suspended by the operator"
+        )
     # INVARIANT: all who share a skeleton are one software, so asking one of them is enough.
     namesake = reader.find_client_named_like(skeleton(draft.client.client_name))
     if namesake is not None and not _is_same_software(namesake, draft.client):

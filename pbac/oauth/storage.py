@@ -34,6 +34,10 @@ class Reader(Protocol):
         """One client whose `client_metadata.skeleton(client_name)` is `skeleton`."""
         ...
 
+    def is_name_suspended(self, skeleton: str) -> bool:
+        """Whether some client with this skeleton is suspended: it must not come back anew."""
+        ...
+
     def list_clients(self) -> Sequence[Client]:
         """All clients in order of registration."""
         ...

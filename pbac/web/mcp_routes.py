@@ -9,6 +9,7 @@ from __future__ import annotations
 import asyncio
 import re
 from collections.abc import Awaitable, Coroutine
+from contextlib import suppress
 from typing import Any, Final
 
 from aiohttp import hdrs, web
@@ -26,7 +27,7 @@ from pbac.mcp.versions import MODERN_VERSIONS
 from pbac.mcp.wire_errors import error
 from pbac.oauth.storage import StorageError
 from pbac.web.middleware import problem
-from pbac.web.peer import Network, client_address
+from pbac.web.peer import Network, address_of
 
 KEEP_ALIVE_SECONDS: Final = 15.0
 """After which a silent request becomes a stream and is kept open with comments."""
@@ -45,32 +46,30 @@ def routes(gateway: Gateway, trusted_proxies: tuple[Network, ...]) -> list[web.R
     """The routes of the MCP endpoint."""
 
     async def post(request: web.Request) -> web.StreamResponse:
-        try:
-            principal = _principal(gateway, request)
-        except AuthenticationError as refusal:
-            return _unauthenticated(gateway, refusal)
-        except StorageError:
-            gateway.counters.refused("authn_unavailable")
-            return problem(503, "authn_unavailable", "access tokens cannot be checked now")
+        principal = _admit(gateway, request)
+        if isinstance(principal, web.Response):
+            return principal
         if (refused := _media_types(request)) is not None:
             return refused
+        late = not request.content.is_eof()
         body = await _read_body(request)
         if body is None:
             return problem(413, "payload_too_large", "the body is larger than the gateway takes")
+        if late and isinstance(again := _admit(gateway, request), web.Response):
+            return again  # revoked while the body was still on its way
         http = HttpRequest(
             headers=_protocol_headers(request),
             body=body,
-            ip=_address(request, trusted_proxies),
+            ip=address_of(request, trusted_proxies),
         )
         return await _serve(gateway, principal, http, request)
 
     async def delete(request: web.Request) -> web.StreamResponse:
         if request.headers.get(PROTOCOL_VERSION) in MODERN_VERSIONS:
             return problem(405, "method_not_allowed", "this revision has no sessions", Allow="POST")
-        try:
-            principal = _principal(gateway, request)
-        except AuthenticationError as refusal:
-            return _unauthenticated(gateway, refusal)
+        principal = _admit(gateway, request)
+        if isinstance(principal, web.Response):
+            return principal
         return _response(end_session(gateway, principal, _protocol_headers(request)))
 
     return [
@@ -88,8 +87,9 @@ class _Stream:
         self._writing = asyncio.Lock()
 
     async def notify(self, message: dict[str, Any]) -> None:
-        """Send one message now; commits to a stream."""
-        await self.write(encode_message(message))
+        """Send one message now; commits to a stream. Nobody listening is no fault of the call."""
+        with suppress(ConnectionError):
+            await self.write(encode_message(message))
 
     async def write(self, data: bytes) -> None:
         async with self._writing:
@@ -160,13 +160,20 @@ def _protocol_headers(request: web.Request) -> Headers:
     return [(name, text) for name, text in request.headers.items() if name[:4].lower() == "mcp-"]
 
 
-def _principal(gateway: Gateway, request: web.Request) -> Principal:
-    return authenticate(
-        request.headers.get(hdrs.AUTHORIZATION),
-        gateway.find_principal,
-        resource=gateway.settings.resource,
-        now_ms=gateway.clock.now_ms(),
-    )
+def _admit(gateway: Gateway, request: web.Request) -> Principal | web.Response:
+    """The caller a request's token proves now, or the answer it gets instead."""
+    try:
+        return authenticate(
+            request.headers.get(hdrs.AUTHORIZATION),
+            gateway.find_principal,
+            resource=gateway.settings.resource,
+            now_ms=gateway.clock.now_ms(),
+        )
+    except AuthenticationError as refusal:
+        return _unauthenticated(gateway, refusal)
+    except StorageError:
+        gateway.counters.refused("authn_unavailable")
+        return problem(503, "authn_unavailable", "access tokens cannot be checked now")
 
 
 def _unauthenticated(gateway: Gateway, refusal: AuthenticationError) -> web.Response:
@@ -201,12 +208,6 @@ async def _read_body(request: web.Request) -> bytes | None:
         return None
     except TimeoutError:
         raise web.HTTPRequestTimeout from None
-
-
-def _address(request: web.Request, trusted_proxies: tuple[Network, ...]) -> str:
-    return client_address(
-        request.remote or "", request.headers.get("X-Forwarded-For"), trusted_proxies
-    )
 
 
 def _response(answer: Answer) -> web.Response:

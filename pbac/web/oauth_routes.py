@@ -28,7 +28,7 @@ from pbac.oauth import metadata
 from pbac.oauth.errors import OAuthError, render_error
 from pbac.oauth.storage import StorageError
 from pbac.web.middleware import NO_STORE
-from pbac.web.peer import Network, client_address
+from pbac.web.peer import Network, address_of
 
 Action: TypeAlias = Callable[[Issuance, OAuthRequest], Awaitable[dict[str, Any] | None]]
 
@@ -100,7 +100,7 @@ def _handler(
                 OAuthRequest(
                     body=await _read_body(request, endpoint.media_type),
                     authorization=_authorization(request),
-                    ip=_address(request, trusted_proxies),
+                    ip=address_of(request, trusted_proxies),
                 ),
             )
         except OAuthError as error:
@@ -141,12 +141,6 @@ def _authorization(request: web.Request) -> str | None:
     if len(values) > 1:
         raise OAuthError("invalid_request", "the `Authorization` header is sent twice")
     return values[0] if values else None
-
-
-def _address(request: web.Request, trusted_proxies: tuple[Network, ...]) -> str:
-    return client_address(
-        request.remote or "", request.headers.get("X-Forwarded-For"), trusted_proxies
-    )
 
 
 def _document(value: dict[str, Any]) -> web.Response:

@@ -6,12 +6,20 @@ import ipaddress
 from collections.abc import Sequence
 from typing import TypeAlias
 
+from aiohttp import web
+
 Network: TypeAlias = ipaddress.IPv4Network | ipaddress.IPv6Network
 
 
 def networks(texts: Sequence[str]) -> tuple[Network, ...]:
     """Configured proxies as networks."""
     return tuple(ipaddress.ip_network(text) for text in texts)
+
+
+def address_of(request: web.Request, trusted: tuple[Network, ...]) -> str:
+    """The client's address of a request. Proxies may add a line of their own: all are one list."""
+    lines = request.headers.getall("X-Forwarded-For", ())
+    return client_address(request.remote or "", ", ".join(lines) or None, trusted)
 
 
 def client_address(peer: str, forwarded_for: str | None, trusted: tuple[Network, ...]) -> str:

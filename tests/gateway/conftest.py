@@ -46,6 +46,14 @@ forbid big_refunds
   when args.amount > 100
   because "refunds beyond 100 need a person"
 
+permit ship
+  for tier >= read_only
+  on  tool ship
+
+forbid no_express
+  on   tool ship
+  when args.express
+
 require payments_are_slow
   on   tool pay
   then limit 2 per 1h by agent
@@ -70,10 +78,14 @@ TOOLS = {
     "pay": {**SCHEMA, "required": ["amount", "currency"], "additionalProperties": False},
     "refund": SCHEMA,
     "close_shop": {"type": "object"},
+    "ship": {
+        "type": "object",
+        "properties": {"to": {"type": "string"}, "express": {"type": "boolean", "default": False}},
+    },
 }
 SCOPES = {
     "shop:read": ("get_*",),
-    "shop:pay": ("pay", "refund"),
+    "shop:pay": ("pay", "refund", "ship"),
     "shop:close": ("close_shop",),
 }
 LEGACY = ("2025-03-26", "2025-06-18", "2025-11-25")

@@ -17,14 +17,14 @@ async def test_a_list_shows_only_what_could_ever_be_called(world, version):
     answer = await world.ask("tools/list", version=version)
     result = json.loads(answer.body)["result"]
     names = [tool["name"] for tool in result["tools"]]
-    assert names == ["get_price", "get_card", "get_secret", "pay", "refund"]
+    assert names == ["get_price", "get_card", "get_secret", "pay", "refund", "ship"]
     assert result.get("cacheScope") == ("private" if version == MODERN else None)
 
 
 @pytest.mark.parametrize(
     ("tier", "scopes", "names"),
     [
-        ("read_only", ("shop:read", "shop:pay"), ["get_price", "get_card", "get_secret"]),
+        ("read_only", ("shop:read", "shop:pay"), ["get_price", "get_card", "get_secret", "ship"]),
         ("trusted", ("shop:close",), ["close_shop"]),
         ("unheard_of", ("shop:read", "shop:pay", "shop:close"), []),
         ("trusted", (), []),

@@ -238,3 +238,32 @@ async def test_only_trace_context_and_the_progress_token_travel_on(world):
     meta = {"progressToken": "p", "traceparent": "00-1-2-01", "secret": "stays"}
     await world.ask("tools/call", {"name": "get_price", "_meta": meta})
     assert world.upstream.calls[0][3] == {"progressToken": "p", "traceparent": "00-1-2-01"}
+
+
+async def test_what_a_redacted_tool_says_when_it_fails_is_kept_back(world, version):
+    world.upstream.result = UpstreamError(
+        UpstreamFailure.RPC, "card 4111 declined", executed=True, number=-32000, data={"n": "4111"}
+    )
+    answer, _ = await world.call("get_card", version=version)
+    assert b"4111" not in answer.body
+
+
+async def test_a_large_number_in_a_text_does_not_hide_what_a_rule_takes_out(world):
+    text = '{"number":"4111 1111","id":1152921504606846977}'
+    world.upstream.result = {"content": [{"type": "text", "text": text}]}
+    answer, _ = await world.call("get_card")
+    assert b"4111" not in answer.body
+
+
+async def test_defaults_of_the_schema_are_decided_on_and_forwarded(world):
+    await world.call("ship", {"to": "here"})
+    assert world.upstream.calls[-1][1] == {"to": "here", "express": False}
+    _, body = await world.call("ship", {"to": "here", "express": True})
+    assert denial(body)["rules"] == ["shop.no_express"]
+
+
+async def test_denied_calls_take_no_room_from_anybodys_session(world):
+    await world.call("get_price")
+    for number in range(50):
+        await world.call("refund", {}, principal=world.principal(id=f"other{number}"))
+    assert len(world.gateway.sessions._windows) == 1

@@ -1,8 +1,11 @@
 """The client's address is believed only as far as proxies we were told of say it."""
 
-import pytest
+from types import SimpleNamespace
 
-from pbac.web.peer import client_address, networks
+import pytest
+from multidict import CIMultiDict
+
+from pbac.web.peer import address_of, client_address, networks
 
 PROXIES = networks(["10.0.0.0/8", "fd00::/8"])
 
@@ -30,3 +33,11 @@ def test_forwarded_headers_count_only_from_trusted_proxies(peer, forwarded, addr
 
 def test_without_proxies_forwarded_headers_are_ignored():
     assert client_address("203.0.113.9", "127.0.0.1", ()) == "203.0.113.9"
+
+
+def test_every_line_of_forwarded_addresses_is_read():
+    """A proxy that adds a line of its own must not leave the client's line in charge."""
+    lines = [("X-Forwarded-For", "10.9.9.9"), ("X-Forwarded-For", "203.0.113.7")]
+    request = SimpleNamespace(remote="10.0.0.1", headers=CIMultiDict(lines))
+    assert address_of(request, PROXIES) == "203.0.113.7"
+    assert address_of(SimpleNamespace(remote="192.0.2.1", headers=CIMultiDict()), ()) == "192.0.2.1"
