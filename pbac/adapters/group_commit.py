@@ -2,7 +2,9 @@
 
 One thread owns the log. It takes everything that is queued as one batch, makes it durable, and
 wakes all callers of the batch with one call into the loop. While it syncs, the next batch gathers
-by itself, so the busier the gateway, the larger the batches; no caller ever waits for a timer.
+by itself, so the busier the gateway, the larger the batches. In a crowd the writer also rests for
+`GATHER_SECONDS` between batches: each of its steps has to take the interpreter from the busy loop,
+and fewer, larger batches cost all callers less than that. A caller alone never waits for a timer.
 Records nobody waits for (outcomes) travel with the next batch: a sync of their own would hold up
 the next call. If no call comes, they are written after `UNAWAITED_SECONDS`.
 
@@ -34,6 +36,9 @@ from pbac.base.limits import (
 # What already happened (outcomes) must find room when new calls find none any more.
 _AWAITED_RECORDS_MAX: Final = AUDIT_QUEUE_RECORDS_MAX // 2
 _RETRY_SECONDS: Final = 0.25
+CROWD: Final = 4
+"""So many callers in one batch are a crowd."""
+GATHER_SECONDS: Final = 0.001
 UNAWAITED_SECONDS: Final = 0.05
 """How long a record that nobody waits for may wait for company."""
 _WATCHES_PER_DEADLINE: Final = 20
@@ -199,10 +204,15 @@ class GroupCommit:
     # --- the writer thread -----------------------------------------------------------------
 
     def _run(self) -> None:
+        callers = 0
         try:
             while not self._is_over():
                 self._sign_if_due()
-                if items := self._take():
+                if callers >= CROWD:
+                    time.sleep(GATHER_SECONDS)
+                items = self._take()
+                callers = sum(item.waiter is not None for item in items)
+                if items:
                     self._commit(items)
             self._log.close()
         except AuditUnavailable as failure:
