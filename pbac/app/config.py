@@ -22,6 +22,7 @@ from pbac.catalog.backends import NAME_SEPARATOR
 from pbac.oauth.errors import OAuthError
 from pbac.oauth.scopes import parse_patterns
 
+_PORT_MAX: Final = 65_535
 _NAME: Final = re.compile(r"[a-z0-9](?:[a-z0-9_-]{0,62}[a-z0-9])?")
 
 
@@ -191,6 +192,8 @@ def _complaints(config: Config) -> Iterator[tuple[str, str | None]]:
         yield "`public_url` must be https beyond this machine", "set `[tls]` or a proxy in front"
     if not re.fullmatch(r"(?:\[[0-9a-fA-F:]+\]|[A-Za-z0-9_.-]+):[0-9]{1,5}", config.listen):
         yield f"`listen` `{config.listen}` is not host:port", "write `127.0.0.1:8080`"
+    elif config.listen_address[1] > _PORT_MAX:
+        yield f"`listen` has the port {config.listen_address[1]}", f"ports end at {_PORT_MAX}"
     for proxy in config.trusted_proxies:
         if not _is_network(proxy):
             yield f"`trusted_proxies` has `{proxy}`, which is no network", "write `10.0.0.0/8`"

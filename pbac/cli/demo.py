@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import signal
 import sys
 import tempfile
 from pathlib import Path
@@ -37,6 +38,8 @@ def command(*, serve: bool, as_json: bool) -> None:
 def _run(folder: Path, console: Console, *, serve: bool, as_json: bool) -> int:
     from pbac.app.demo import running
 
+    # Asked to end, the demo takes the processes it started along.
+    signal.signal(signal.SIGTERM, lambda *_: sys.exit(0))
     with running(folder) as demo:
         if not as_json:
             console.print(f"[bold]PBAC Gateway[/]  {demo.origin}/mcp")

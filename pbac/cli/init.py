@@ -16,7 +16,13 @@ from pbac.app.scaffold import write_directory
 @click.option(
     "--policy", "story", default="starter", show_default=True, help="Story to begin with."
 )
-@click.option("--port", default=8080, show_default=True, help="Loopback port to listen on.")
+@click.option(
+    "--port",
+    type=click.IntRange(1, 65_535),
+    default=8080,
+    show_default=True,
+    help="Loopback port to listen on.",
+)
 @click.option("--url", "urls", multiple=True, metavar="NAME=URL", help="Add an HTTP backend.")
 @click.option(
     "--stdio", "commands", multiple=True, metavar="NAME=COMMAND", help="Add a stdio backend."
@@ -40,7 +46,9 @@ def command(
     key = directory / "keys/local.pem"
     click.echo(f"  pbac test {directory / 'policies'}")
     click.echo(f"  pbac serve --config {config}")
-    click.echo(f"  pbac publisher sign --key {key} --name my-agent --tier developer")
+    click.echo(
+        f"  pbac publisher sign --config {config} --key {key} --name my-agent --tier developer"
+    )
 
 
 def _named(text: str) -> tuple[str, str]:

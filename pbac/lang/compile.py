@@ -222,7 +222,8 @@ def _digest(text: str) -> str:
 def _package(
     package: ResolvedPackage, digest: str, tiers: tuple[str, ...], written: Mapping[str, str]
 ) -> CompiledPackage:
-    servers = texts(package.servers)
+    # `on server *` is every server, named or not: no confinement, and no warning about that.
+    servers = texts(package.servers) if all(p.text != "*" for p in package.servers) else ()
     return CompiledPackage(
         name=package.name,
         sealed=package.sealed,
