@@ -11,10 +11,11 @@ opening of every segment; that last one also carries the tree's right edge. So a
 only the last segment, from an edge that the log's own key vouches for, and the chain of roots goes
 through all segments: a segment that is cut, changed or swapped cannot lead to the next root.
 
-What this detects, and what not: any change to signed history, by anyone without the key. Not: a
-tail newer than the last checkpoint that is removed together with the wish to have it (at most a
-second of records after a crash), and a whole log replaced by someone who holds the key. Against
-both help checkpoints that others keep; their format is the one that public witnesses sign.
+What this detects, and what not: any change within the signed history that is there, by anyone
+without the key. Not: a log cut back to an earlier checkpoint, its later segments and checkpoints
+removed with it; a tail newer than the last checkpoint (about a second of records after a crash); a
+whole log replaced by someone who holds the key. Against all three help checkpoints that others
+keep; their format is the one that public witnesses sign.
 
 Time is an argument and there is no file or thread here: `AuditLog` is driven by one writer thread
 (`adapters/group_commit`).
