@@ -19,13 +19,3 @@ def write_private(path: Path, data: bytes) -> None:
         file.write(data)
         file.flush()
         os.fsync(file.fileno())
-
-
-def read_or_create(path: Path, make: bytes) -> bytes:
-    """The bytes of a private file; written from `make` when there is none yet."""
-    private_directory(path.parent)
-    try:
-        write_private(path, make)
-    except FileExistsError:
-        return path.read_bytes()
-    return make

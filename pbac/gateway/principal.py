@@ -33,8 +33,3 @@ class Principal(msgspec.Struct, frozen=True, kw_only=True):
     grant: str
     issued_at_ms: int
     expires_at_ms: int
-
-    @property
-    def agent_id(self) -> str:
-        """The registered client id."""
-        return str(self.agent["id"])
