@@ -13,7 +13,7 @@ from pbac.gateway.ports import AuditLog
 from pbac.oauth.storage import StorageError
 
 POLL_SECONDS: Final = 0.25
-"""How often the state is asked whether anyone else has committed; the question costs 3 µs."""
+"""How often the state is asked whether anyone else has committed; a cheap question."""
 
 _log = logging.getLogger("pbac.outbox")
 

@@ -54,8 +54,8 @@ FIRST_TOOLS_SECONDS_MAX: Final = 5.0
 """How long the start waits for backends to list their tools before serving without them."""
 
 SWITCH_SECONDS: Final = 0.0005
-"""How long the event loop may keep the interpreter from the writer of the record. With Python's
-own 5 ms every batch waits that long for each of its steps while the loop is busy."""
+"""How long the busy event loop may keep the interpreter from the writer of the record, at each of
+the writer's steps."""
 
 _log = logging.getLogger("pbac")
 
