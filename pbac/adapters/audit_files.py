@@ -16,7 +16,6 @@ from __future__ import annotations
 import errno
 import fcntl
 import os
-from collections.abc import Sequence
 from contextlib import suppress
 from pathlib import Path
 from typing import Final
@@ -96,10 +95,10 @@ class AuditFiles:
         self._notes: _File | None = None
         self._failure: str = ""
 
-    def append(self, lines: Sequence[bytes]) -> None:
+    def append(self, lines: bytes) -> None:
         """See `AuditStorage.append`."""
         assert self._segment is not None
-        self._append(self._segment, b"".join(lines))
+        self._append(self._segment, lines)
 
     def append_checkpoint(self, note: bytes) -> None:
         """See `AuditStorage.append_checkpoint`."""

@@ -1,28 +1,34 @@
 """Many callers, one sync: the asyncio front of the audit log.
 
-One thread owns the log. It takes everything that is queued as one batch, makes it durable, and
-wakes all callers of the batch with one call into the loop. While it syncs, the next batch gathers
-by itself, so the busier the gateway, the larger the batches. In a crowd the writer also rests for
-`GATHER_SECONDS` between batches: each of its steps has to take the interpreter from the busy loop,
-and fewer, larger batches cost all callers less than that. A caller alone never waits for a timer.
-Records nobody waits for (outcomes) travel with the next batch: a sync of their own would hold up
-the next call. If no call comes, they are written after `UNAWAITED_SECONDS`.
+The loop owns everything: the queue, the log, the time. One thread does nothing but wait for the
+disk, one job at a time, because every step of Python it takes it has to wrest from the busy loop.
+
+    queue ──(idle, something ripe)──> batch rendered, job given ──> disk ──> callers woken ──> again
+
+While a batch is on its way the next one gathers by itself, so the busier the gateway, the larger
+the batches. A caller never waits for a timer. Records nobody waits for (outcomes) travel with the
+next batch: a sync of their own would hold up the next call. If no call comes, they are written
+after `UNAWAITED_SECONDS`.
 
 A caller waits at most `AUDIT_COMMIT_SECONDS_MAX` and then has `AuditUnavailable`: a disk that
 hangs is worse than one that fails. Its record may still be written when the disk comes back, which
 is harmless: it says that a call was about to be forwarded, and no outcome follows. Until then the
 log counts as out of use and new callers are refused at once.
+
+INVARIANT: between giving a job and its end, the log is the thread's; otherwise it is the loop's.
 """
 
 from __future__ import annotations
 
 import asyncio
-import math
 import threading
-import time
+from collections.abc import Callable
 from contextlib import suppress
-from dataclasses import dataclass
-from typing import Final
+from functools import partial
+from queue import SimpleQueue
+from typing import Final, TypeAlias
+
+import msgspec
 
 from pbac.audit.log import AuditLog
 from pbac.audit.record import GatewayRecord, Record
@@ -36,16 +42,15 @@ from pbac.base.limits import (
 # What already happened (outcomes) must find room when new calls find none any more.
 _AWAITED_RECORDS_MAX: Final = AUDIT_QUEUE_RECORDS_MAX // 2
 _RETRY_SECONDS: Final = 0.25
-CROWD: Final = 4
-"""So many callers in one batch are a crowd."""
-GATHER_SECONDS: Final = 0.001
 UNAWAITED_SECONDS: Final = 0.05
 """How long a record that nobody waits for may wait for company."""
 _WATCHES_PER_DEADLINE: Final = 20
 
+_Job: TypeAlias = Callable[[], None]
+_Ended: TypeAlias = Callable[[BaseException | None], None]
 
-@dataclass(slots=True)
-class _Item:
+
+class _Item(msgspec.Struct, frozen=True, eq=False):
     """A queued record; `waiter` is None when nobody waits for it."""
 
     record: Record
@@ -53,8 +58,7 @@ class _Item:
     since: float
 
 
-@dataclass(slots=True)
-class _Fault:
+class _Fault(msgspec.Struct):
     """What could not be recorded while the log was out of room, to be recorded afterwards."""
 
     why: str = ""
@@ -65,7 +69,7 @@ class _Fault:
 class GroupCommit:
     """Durable appends for one event loop. Make it inside that loop; `close` it before the loop.
 
-    All methods are for the loop's thread. `_lock` guards every attribute the writer thread shares.
+    All methods are for the loop's thread.
     """
 
     def __init__(
@@ -74,26 +78,22 @@ class GroupCommit:
         self._log = log
         self._deadline = commit_seconds_max
         self._loop = asyncio.get_running_loop()
-        self._lock = threading.Lock()
-        self._wake = threading.Condition(self._lock)
         self._queue: list[_Item] = []
         self._in_flight: list[_Item] = []
-        self._busy_since = 0.0
+        self._busy_since: float | None = None  # since when a job is with the thread
         self._retry_at = 0.0
-        self._looks_at = 0.0  # when the writer looks at the queue unasked
         self._closing = False
         self._failure: AuditUnavailable | None = None
         self._fault = _Fault()
+        self._next: asyncio.Handle | None = None  # when the queue is looked at again
         self._watch: asyncio.TimerHandle | None = None
-        self._done: asyncio.Future[None] = self._loop.create_future()
-        self._thread = threading.Thread(target=self._run, name="audit-writer", daemon=True)
-        self._thread.start()
+        self._closed: asyncio.Future[None] = self._loop.create_future()
+        self._disk = _DiskThread(self._loop)
 
     @property
     def queued(self) -> int:
         """Records that are not durable yet."""
-        with self._lock:
-            return len(self._queue) + len(self._in_flight)
+        return len(self._queue) + len(self._in_flight)
 
     def check(self) -> None:
         """Whether an append would be admitted now.
@@ -101,8 +101,7 @@ class GroupCommit:
         Raises:
             AuditUnavailable: why not.
         """
-        with self._lock:
-            self._admit(_AWAITED_RECORDS_MAX)
+        self._admit(_AWAITED_RECORDS_MAX)
 
     async def append(self, record: Record) -> int:
         """Make a record durable; its sequence.
@@ -110,12 +109,13 @@ class GroupCommit:
         Raises:
             AuditUnavailable: it is not known to be durable. `AuditFull`: it is not there.
         """
+        self._admit(_AWAITED_RECORDS_MAX)
         waiter: asyncio.Future[int] = self._loop.create_future()
-        with self._lock:
-            self._admit(_AWAITED_RECORDS_MAX)
-            self._queue.append(_Item(record, waiter, time.monotonic()))
+        first = not self._queue or self._queue[-1].waiter is None
+        self._queue.append(_Item(record, waiter, self._loop.time()))
+        if first and self._busy_since is None:
             self._retry_at = 0.0
-            self._wake.notify()
+            self._look_again(0.0)  # after whoever else calls in this round of the loop
         if self._watch is None:
             self._watch = self._loop.call_later(self._watch_seconds, self._find_overdue)
         return await waiter
@@ -126,12 +126,10 @@ class GroupCommit:
         Raises:
             AuditUnavailable: the log is out of use; the record is lost.
         """
-        with self._lock:
-            self._admit(AUDIT_QUEUE_RECORDS_MAX, hanging_matters=False)
-            now = time.monotonic()
-            self._queue.append(_Item(record, None, now))
-            if self._looks_at > now + UNAWAITED_SECONDS:
-                self._wake.notify()
+        self._admit(AUDIT_QUEUE_RECORDS_MAX, hanging_matters=False)
+        self._queue.append(_Item(record, None, self._loop.time()))
+        if self._next is None and self._busy_since is None:
+            self._look_again(UNAWAITED_SECONDS)
 
     async def close(self) -> None:
         """Write what is queued, sign it, and release the log.
@@ -139,18 +137,17 @@ class GroupCommit:
         Raises:
             AuditUnavailable: the end of the log could not be signed, or the disk hangs.
         """
-        with self._lock:
-            self._closing = True
-            self._wake.notify()
+        self._closing = True
+        if self._busy_since is None:
+            self._look_again(0.0)
         try:
             async with asyncio.timeout(self._deadline):
-                await asyncio.shield(self._done)
+                await asyncio.shield(self._closed)
         except TimeoutError:
             raise AuditUnavailable("the disk of the audit log does not answer") from None
         finally:
             if self._watch is not None:
                 self._watch.cancel()
-        self._thread.join()
         if self._failure is not None:
             raise _copy(self._failure)
 
@@ -161,14 +158,130 @@ class GroupCommit:
             raise AuditUnavailable("the audit log is being closed")
         if len(self._queue) >= records_max:
             raise AuditUnavailable(f"{records_max} records already wait for the disk")
-        if hanging_matters and self._in_flight:
-            busy = time.monotonic() - self._busy_since
+        if hanging_matters and self._busy_since is not None:
+            busy = self._loop.time() - self._busy_since
             if busy > self._deadline:
                 raise AuditUnavailable(
                     f"the disk of the audit log has not answered for {busy:.0f} s"
                 )
 
-    # --- deadlines, in the loop's thread ---------------------------------------------------
+    # --- one job after another -------------------------------------------------------------
+
+    def _look_again(self, seconds: float) -> None:
+        """Look at the queue after so many seconds instead of when it was planned."""
+        self._cancel_look()
+        if seconds > 0:
+            self._next = self._loop.call_later(seconds, self._look)
+        else:
+            self._next = self._loop.call_soon(self._look)
+
+    def _cancel_look(self) -> None:
+        if self._next is not None:
+            self._next.cancel()
+            self._next = None
+
+    def _look(self) -> None:
+        """Give the thread what is due, or plan when to look again."""
+        self._cancel_look()
+        if self._closed.done():
+            return
+        due_in = self._log.checkpoint_due_in()
+        if due_in is not None and due_in <= 0:
+            self._give(self._log.sign, self._signed)
+            return
+        ripe_in = self._ripe_in()
+        if ripe_in is not None and ripe_in <= 0:
+            self._commit()
+        elif self._closing and not self._queue:
+            self._give(self._log.close, self._released)
+        elif times := [seconds for seconds in (due_in, ripe_in) if seconds is not None]:
+            self._look_again(min(times))
+
+    def _ripe_in(self) -> float | None:
+        """Seconds until the queue has to be written; None while it is empty."""
+        if not self._queue:
+            return None
+        if self._closing:
+            return 0.0
+        now, oldest = self._loop.time(), self._queue[0]
+        waits = any(item.waiter is not None for item in self._queue)
+        return max(self._retry_at, 0.0 if waits else oldest.since + UNAWAITED_SECONDS) - now
+
+    def _commit(self) -> None:
+        """Begin to make everything queued durable."""
+        items = self._queue[:AUDIT_BATCH_RECORDS_MAX]
+        del self._queue[:AUDIT_BATCH_RECORDS_MAX]
+        try:
+            batch = self._log.prepare([item.record for item in items])
+        except Exception as defect:  # noqa: BLE001 - nobody may be left waiting
+            self._give_up(items, defect)
+            return
+        self._in_flight = items
+        self._give(partial(self._log.commit, batch), partial(self._committed, batch.first))
+
+    def _give(self, job: _Job, ended: _Ended) -> None:
+        self._busy_since = self._loop.time()
+        self._disk.give(job, partial(self._ended, ended))
+
+    def _ended(self, ended: _Ended, error: BaseException | None) -> None:
+        """The thread is free: what follows from its job, then the next one."""
+        self._busy_since = None
+        ended(error)
+        if self._busy_since is None:
+            self._look()
+
+    def _committed(self, first: int, error: BaseException | None) -> None:
+        items, self._in_flight = self._in_flight, []
+        if error is None:
+            _wake(items, first)
+            if self._fault.why:
+                self._tell_fault()
+        elif isinstance(error, AuditFull):
+            _refuse(items, error)
+            self._keep(items, error)
+        else:
+            self._give_up(items, error)
+
+    def _signed(self, error: BaseException | None) -> None:
+        # Without room it is tried again in a second: the records themselves are durable.
+        if error is not None and not isinstance(error, AuditFull):
+            self._give_up([], error)
+
+    def _released(self, error: BaseException | None) -> None:
+        if error is not None and self._failure is None:
+            self._failure = _unavailable(error)
+        self._disk.stop()
+        if not self._closed.done():
+            self._closed.set_result(None)
+
+    # --- what goes wrong -------------------------------------------------------------------
+
+    def _keep(self, items: list[_Item], full: AuditFull) -> None:
+        """No room: whoever waits was refused, what has happened waits for room."""
+        kept = [item for item in items if item.waiter is None]
+        self._fault.why = full.message
+        self._fault.refused += len(items) - len(kept)
+        if self._closing:
+            self._fault.lost += len(kept)
+        else:
+            self._queue[:0] = kept
+            self._retry_at = self._loop.time() + _RETRY_SECONDS
+
+    def _tell_fault(self) -> None:
+        """There is room again: record that for a while there was none."""
+        fault, self._fault = self._fault, _Fault()
+        detail = {"why": fault.why, "refused": fault.refused, "lost": fault.lost}
+        record = GatewayRecord(event="fault", detail=detail)
+        self._queue.insert(0, _Item(record, None, self._loop.time()))
+
+    def _give_up(self, items: list[_Item], error: BaseException) -> None:
+        """Out of use for good: refuse everyone who waits and everyone who comes."""
+        self._failure = _unavailable(error)
+        queued, self._queue = self._queue, []
+        _refuse([*items, *queued], self._failure)
+        self._give(self._log.close, self._released)
+
+    # --- deadlines -------------------------------------------------------------------------
 
     @property
     def _watch_seconds(self) -> float:
@@ -176,159 +289,60 @@ class GroupCommit:
 
     def _find_overdue(self) -> None:
         """One timer for all waiters: refuse those whose time is up, look again while some wait."""
-        before = time.monotonic() - self._deadline
-        with self._lock:
-            overdue = [i for i in self._in_flight + self._queue if i.waiter and i.since < before]
-            # What the writer has not taken yet is withdrawn: it will not be recorded.
-            self._queue = [i for i in self._queue if not (i.waiter and i.since < before)]
-            waiting = any(i.waiter for i in self._in_flight) or any(i.waiter for i in self._queue)
-        for item in overdue:
-            if item.waiter is not None and not item.waiter.done():
-                item.waiter.set_exception(
-                    AuditUnavailable(f"the record was not durable after {self._deadline:g} s")
-                )
+        before = self._loop.time() - self._deadline
+        overdue = [i for i in self._in_flight + self._queue if i.waiter and i.since < before]
+        # What the thread has not been given yet is withdrawn: it will not be recorded.
+        self._queue = [i for i in self._queue if not (i.waiter and i.since < before)]
+        _refuse(overdue, AuditUnavailable(f"the record was not durable after {self._deadline:g} s"))
         self._watch = None
-        if waiting:
+        if any(item.waiter for item in self._in_flight + self._queue):
             self._watch = self._loop.call_later(self._watch_seconds, self._find_overdue)
 
-    def _settle(self, items: list[_Item], first: int, failure: AuditUnavailable | None) -> None:
-        """Wake the callers of one batch."""
-        for sequence, item in enumerate(items, first):
-            if item.waiter is None or item.waiter.done():
-                continue
-            if failure is None:
-                item.waiter.set_result(sequence)
-            else:
-                item.waiter.set_exception(_copy(failure))
 
-    # --- the writer thread -----------------------------------------------------------------
+class _DiskThread:
+    """Runs one job at a time where waiting harms nobody. A daemon: a disk may hang for ever."""
+
+    def __init__(self, loop: asyncio.AbstractEventLoop) -> None:
+        self._loop = loop
+        self._jobs: SimpleQueue[tuple[_Job, _Ended] | None] = SimpleQueue()
+        threading.Thread(target=self._run, name="audit-disk", daemon=True).start()
+
+    def give(self, job: _Job, ended: _Ended) -> None:
+        """Run `job` there; then call `ended` here, with what it raised or None."""
+        self._jobs.put((job, ended))
+
+    def stop(self) -> None:
+        """End the thread once it is free."""
+        self._jobs.put(None)
 
     def _run(self) -> None:
-        callers = 0
-        try:
-            while not self._is_over():
-                self._sign_if_due()
-                if callers >= CROWD:
-                    time.sleep(GATHER_SECONDS)
-                items = self._take()
-                callers = sum(item.waiter is not None for item in items)
-                if items:
-                    self._commit(items)
-            self._log.close()
-        except AuditUnavailable as failure:
-            self._give_up(failure)
-        except BaseException as error:  # noqa: BLE001 - a silent death would hang its callers
-            self._give_up(AuditUnavailable(f"the audit writer failed: {error!r}"))
-        with suppress(RuntimeError):  # the loop was closed without closing the log first
-            self._loop.call_soon_threadsafe(self._finish)
+        while (given := self._jobs.get()) is not None:
+            job, ended = given
+            error = None
+            try:
+                job()
+            except BaseException as raised:  # noqa: BLE001 - a silent death would hang its callers
+                error = raised
+            with suppress(RuntimeError):  # the loop was closed without closing the log first
+                self._loop.call_soon_threadsafe(ended, error)
 
-    def _finish(self) -> None:
-        if not self._done.done():
-            self._done.set_result(None)
 
-    def _is_over(self) -> bool:
-        with self._lock:
-            return self._closing and not self._queue
+def _wake(items: list[_Item], first: int) -> None:
+    for sequence, item in enumerate(items, first):
+        if item.waiter is not None and not item.waiter.done():
+            item.waiter.set_result(sequence)
 
-    def _sign_if_due(self) -> None:
-        due_in = self._log.checkpoint_due_in()
-        if due_in is not None and due_in <= 0:
-            with suppress(AuditFull):  # tried again in a second; the records are durable
-                self._log.sign()
 
-    def _take(self) -> list[_Item]:
-        """Everything queued, or nothing when a checkpoint is due first."""
-        with self._lock:
-            if not self._is_ready():
-                patience = self._patience()
-                self._looks_at = math.inf if patience is None else time.monotonic() + patience
-                self._wake.wait(patience)
-            if not self._is_ready():
-                return []
-            items = self._queue[:AUDIT_BATCH_RECORDS_MAX]
-            del self._queue[:AUDIT_BATCH_RECORDS_MAX]
-            self._in_flight, self._busy_since = items, time.monotonic()
-            return items
+def _refuse(items: list[_Item], failure: AuditUnavailable) -> None:
+    for item in items:
+        if item.waiter is not None and not item.waiter.done():
+            item.waiter.set_exception(_copy(failure))
 
-    def _is_ready(self) -> bool:
-        if self._closing or not self._queue:
-            return bool(self._queue)
-        return time.monotonic() >= max(self._retry_at, self._ripens_at())
 
-    def _ripens_at(self) -> float:
-        """When the oldest of the queue may not wait any longer; at once when somebody waits."""
-        if any(item.waiter is not None for item in self._queue):
-            return 0.0
-        return self._queue[0].since + UNAWAITED_SECONDS
-
-    def _patience(self) -> float | None:
-        """Seconds until there is something to do although nobody calls."""
-        if self._closing:
-            return 0.0
-        now = time.monotonic()
-        times = [self._log.checkpoint_due_in()]
-        if times[0] is not None:
-            # There has just been a call, so an outcome is to be expected: it need not knock.
-            times.append(UNAWAITED_SECONDS)
-        if self._queue:
-            times.append(max(0.0, self._retry_at - now, self._ripens_at() - now))
-        return min((seconds for seconds in times if seconds is not None), default=None)
-
-    def _commit(self, items: list[_Item]) -> None:
-        """Make one batch durable and tell its callers, whatever happens."""
-        first, failure = 0, None
-        try:
-            first = self._log.append([item.record for item in items])
-        except AuditFull as full:
-            failure = full
-            self._keep(items, full)
-        except AuditUnavailable as gone:
-            self._settle_from_here(items, first, gone)
-            raise
-        except BaseException:
-            self._settle_from_here(items, first, AuditUnavailable("the audit writer failed"))
-            raise
-        self._settle_from_here(items, first, failure)
-        if failure is None and self._fault.why:
-            self._tell_fault()
-
-    def _settle_from_here(
-        self, items: list[_Item], first: int, failure: AuditUnavailable | None
-    ) -> None:
-        with self._lock:
-            self._in_flight = []
-        with suppress(RuntimeError):
-            self._loop.call_soon_threadsafe(self._settle, items, first, failure)
-
-    def _keep(self, items: list[_Item], full: AuditFull) -> None:
-        """No room: whoever waits is refused, what has happened waits for room."""
-        kept = [item for item in items if item.waiter is None]
-        self._fault.why = full.message
-        self._fault.refused += len(items) - len(kept)
-        with self._lock:
-            if self._closing:
-                self._fault.lost += len(kept)
-            else:
-                self._queue[:0] = kept
-                self._retry_at = time.monotonic() + _RETRY_SECONDS
-
-    def _tell_fault(self) -> None:
-        """There is room again: record that for a while there was none."""
-        fault, self._fault = self._fault, _Fault()
-        detail = {"why": fault.why, "refused": fault.refused, "lost": fault.lost}
-        record = GatewayRecord(event="fault", detail=detail)
-        with self._lock:
-            self._queue.insert(0, _Item(record, None, time.monotonic()))
-
-    def _give_up(self, failure: AuditUnavailable) -> None:
-        """Out of use for good: refuse everyone who waits and everyone who comes."""
-        with self._lock:
-            self._failure = failure
-            items, self._queue, self._in_flight = self._queue, [], []
-        with suppress(RuntimeError):
-            self._loop.call_soon_threadsafe(self._settle, items, 0, failure)
-        with suppress(AuditUnavailable):
-            self._log.close()
+def _unavailable(error: BaseException) -> AuditUnavailable:
+    if isinstance(error, AuditUnavailable):
+        return error
+    return AuditUnavailable(f"the audit writer failed: {error!r}")
 
 
 def _copy(failure: AuditUnavailable) -> AuditUnavailable:

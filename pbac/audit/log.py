@@ -17,8 +17,8 @@ removed with it; a tail newer than the last checkpoint (about a second of record
 whole log replaced by someone who holds the key. Against all three help checkpoints that others
 keep; their format is the one that public witnesses sign.
 
-Time is an argument and there is no file or thread here: `AuditLog` is driven by one writer thread
-(`adapters/group_commit`).
+Time is an argument and there is no file or thread here: `adapters/group_commit` drives an
+`AuditLog`, one step at a time.
 """
 
 from __future__ import annotations
@@ -52,8 +52,20 @@ class LogState(msgspec.Struct, frozen=True, kw_only=True):
     torn_bytes: int = 0
 
 
+class Batch(msgspec.Struct, frozen=True, kw_only=True):
+    """Records on their way to the disk, and where the log stands once they are there."""
+
+    first: int
+    lines: bytes
+    edge: Edge
+    latest_ms: int
+
+
 class AuditLog:
-    """One log with one writer. Not for more than one thread at a time."""
+    """One log with one writer. Not for more than one thread at a time.
+
+    `prepare` only computes; `commit`, `sign`, `start` and `close` wait for the disk.
+    """
 
     def __init__(
         self, storage: AuditStorage, state: LogState, signer: Signer, clock: Clock
@@ -91,14 +103,13 @@ class AuditLog:
         return root(self._edge)
 
     def append(self, records: Sequence[Record]) -> int:
-        """Make a batch durable; the sequence of its first record.
+        """Make a batch durable; the sequence of its first record. Raises as `commit` does."""
+        batch = self.prepare(records)
+        self.commit(batch)
+        return batch.first
 
-        Raises:
-            AuditFull: nothing was kept, a later batch may succeed.
-            AuditUnavailable: the log is failed for good.
-        """
-        if self._storage.is_segment_full():
-            self._begin_segment()
+    def prepare(self, records: Sequence[Record]) -> Batch:
+        """The bytes of the next records. Nothing follows from them until they are committed."""
         first = self._edge.size + 1
         now_ms = self._clock.now_ms()
         mark = stamp(first, now_ms, self._latest_ms)
@@ -108,10 +119,26 @@ class AuditLog:
             leaf = leaf_hash(data)
             leaves.append(leaf)
             lines.append(render_line(leaf, data))
-        self._storage.append(lines)
-        self._edge = extend(self._edge, leaves)
-        self._latest_ms = max(self._latest_ms, now_ms)
-        return first
+        return Batch(
+            first=first,
+            lines=b"".join(lines),
+            edge=extend(self._edge, leaves),
+            latest_ms=max(self._latest_ms, now_ms),
+        )
+
+    def commit(self, batch: Batch) -> None:
+        """Make the batch that was prepared last durable.
+
+        Raises:
+            AuditFull: nothing was kept, a later batch may succeed.
+            AuditUnavailable: the log is failed for good.
+        """
+        assert batch.first == self._edge.size + 1
+        if self._storage.is_segment_full():
+            self._begin_segment()
+        self._storage.append(batch.lines)
+        self._edge = batch.edge
+        self._latest_ms = batch.latest_ms
 
     def checkpoint_due_in(self) -> float | None:
         """Seconds until `sign` has something to do; None while everything is signed."""

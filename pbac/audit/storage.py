@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
 from typing import Protocol
 
 from pbac.base.errors import PbacError
@@ -36,8 +35,8 @@ class AuditStorage(Protocol):
     `AuditUnavailable`.
     """
 
-    def append(self, lines: Sequence[bytes]) -> None:
-        """Add lines to the current segment, in order.
+    def append(self, lines: bytes) -> None:
+        """Add whole lines to the current segment.
 
         When it returns, every line is durable and was read back equal. `AuditFull`: none of them
         is in the segment. `AuditUnavailable`: any number of them may be.

@@ -1,4 +1,4 @@
-"""Request headers as a sequence of pairs, because a mapping hides the second copy of a name.
+"""Protocol headers of one request, by name, with every copy that was sent.
 
 Two readers of a doubled header see two values, so every header that decides anything is read
 through `single`: once, printable ASCII, or refused (`header_mismatch`).
@@ -9,12 +9,15 @@ from __future__ import annotations
 import base64
 import binascii
 import re
-from collections.abc import Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from typing import Final, TypeAlias
 
 from pbac.mcp.wire_errors import JsonRpcError, RequestId
 
-Headers: TypeAlias = Sequence[tuple[str, str]]
+Headers: TypeAlias = Mapping[str, Sequence[str]]
+"""Lower-case name → its values in order, outer blanks removed. Only `Mcp-*` headers."""
+
+PREFIX: Final = "mcp-"
 
 PROTOCOL_VERSION: Final = "mcp-protocol-version"
 METHOD: Final = "mcp-method"
@@ -27,9 +30,14 @@ _PLAIN: Final = re.compile(r"[\x21-\x7e](?:[\x20-\x7e]*[\x21-\x7e])?")
 _SENTINEL: Final = re.compile(r"=\?base64\?(.*)\?=")
 
 
-def values(headers: Headers, name: str) -> list[str]:
-    """Every value of a header, in order, outer blanks removed (RFC 9110 5.5)."""
-    return [value.strip(" \t") for key, value in headers if key.lower() == name]
+def gather(sent: Iterable[tuple[str, str]]) -> Headers:
+    """The protocol's headers among all that were sent (RFC 9110 5.5 on outer blanks)."""
+    found: dict[str, list[str]] = {}
+    for name, value in sent:
+        lowered = name.lower()
+        if lowered.startswith(PREFIX):
+            found.setdefault(lowered, []).append(value.strip(" \t"))
+    return found
 
 
 def single(headers: Headers, name: str, request_id: RequestId | None = None) -> str | None:
@@ -39,14 +47,15 @@ def single(headers: Headers, name: str, request_id: RequestId | None = None) -> 
         JsonRpcError: `header_mismatch` when it was sent twice or is not printable ASCII. Bytes
             beyond ASCII arrive as lone surrogates and would break the record later.
     """
-    found = values(headers, name)
-    if not found:
+    found = headers.get(name)
+    if found is None:
         return None
     if len(found) > 1:
         raise mismatch(f"the header `{name}` was sent more than once", request_id)
-    if not _PRINTABLE.fullmatch(found[0]):
+    value = found[0]
+    if not (value.isascii() and value.isprintable()) and not _PRINTABLE.fullmatch(value):
         raise mismatch(f"the header `{name}` is not printable ASCII", request_id)
-    return found[0]
+    return value
 
 
 def decode_value(text: str) -> str | None:

@@ -22,7 +22,7 @@ from pbac.gateway.endpoint import HttpRequest, end_session, serve
 from pbac.gateway.gateway import Gateway
 from pbac.gateway.principal import Principal
 from pbac.mcp.event_stream import KEEP_ALIVE, encode_message
-from pbac.mcp.headers import PROTOCOL_VERSION, Headers
+from pbac.mcp.headers import PROTOCOL_VERSION, gather
 from pbac.mcp.versions import MODERN_VERSIONS
 from pbac.mcp.wire_errors import error
 from pbac.oauth.storage import StorageError
@@ -58,7 +58,7 @@ def routes(gateway: Gateway, trusted_proxies: tuple[Network, ...]) -> list[web.R
         if late and isinstance(again := _admit(gateway, request), web.Response):
             return again  # revoked while the body was still on its way
         http = HttpRequest(
-            headers=_protocol_headers(request),
+            headers=gather(request.headers.items()),
             body=body,
             ip=address_of(request, trusted_proxies),
         )
@@ -70,7 +70,7 @@ def routes(gateway: Gateway, trusted_proxies: tuple[Network, ...]) -> list[web.R
         principal = _admit(gateway, request)
         if isinstance(principal, web.Response):
             return principal
-        return _response(end_session(gateway, principal, _protocol_headers(request)))
+        return _response(end_session(gateway, principal, gather(request.headers.items())))
 
     return [
         web.post("/mcp", post, expect_handler=_no_expectation),
@@ -153,11 +153,6 @@ async def _answer(
         gateway.counters.refused("audit_unavailable")
         message = "the record cannot be written, so nothing was forwarded"
         return json_answer(error(None, "audit_unavailable", message), 503, ("Retry-After", "1"))
-
-
-def _protocol_headers(request: web.Request) -> Headers:
-    """Every `Mcp-*` header as it was sent, doubled ones too: what the protocol's ladder reads."""
-    return [(name, text) for name, text in request.headers.items() if name[:4].lower() == "mcp-"]
 
 
 def _admit(gateway: Gateway, request: web.Request) -> Principal | web.Response:

@@ -1,4 +1,4 @@
-"""One middleware, one concern. Outermost first: faults, edge, host, origin.
+"""Two middlewares: `faults` around everything, and the `door`, a row of checks before any route.
 
 aiohttp's defaults are not a gateway's: it decodes paths, accepts HTTP/1.0, repeated security
 headers and any Content-Encoding. What is refused here never reaches a route.
@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import logging
 from collections.abc import Callable, Iterable
-from typing import Final
+from typing import Final, TypeAlias
 from urllib.parse import urlsplit
 
 from aiohttp import hdrs, web
@@ -69,26 +69,45 @@ def faults(count: Callable[[str], None]) -> Middleware:
     return middleware
 
 
-def edge(paths: Iterable[str]) -> Middleware:
-    """Refuse what is not plain HTTP/1.1 to a path spelled exactly as we publish it."""
-    known = frozenset(paths)
+Check: TypeAlias = Callable[[web.Request], web.Response | None]
+"""Looks at one request and gives the answer that refuses it, or None."""
+
+
+def door(checks: Iterable[Check]) -> Middleware:
+    """Ask every check in turn, before any route; the first refusal answers."""
+    asked = tuple(checks)
 
     @web.middleware
     async def middleware(request: web.Request, handler: Handler) -> web.StreamResponse:
+        for check in asked:
+            refused = check(request)
+            if refused is not None:
+                return refused
+        return await handler(request)
+
+    return middleware
+
+
+def edge(paths: Iterable[str]) -> Check:
+    """Refuse what is not plain HTTP/1.1 to a path spelled exactly as we publish it."""
+    known = frozenset(paths)
+
+    def check(request: web.Request) -> web.Response | None:
         # `//mcp`, `/%6Dcp` and `/mcp/` are other spellings that a proxy may read otherwise.
         if request.raw_path.partition("?")[0] not in known:
             return problem(404, "not_found", "there is nothing at this path")
         if request.version != (1, 1):
             return problem(400, "http_version", "speak HTTP/1.1")
-        if hdrs.UPGRADE in request.headers:
+        headers = request.headers
+        if hdrs.UPGRADE in headers:
             return problem(400, "upgrade_refused", "this connection is not upgraded")
-        if request.headers.get(hdrs.CONTENT_ENCODING, "identity").lower() != "identity":
+        if headers.get(hdrs.CONTENT_ENCODING, "identity").lower() != "identity":
             return problem(415, "unsupported_content_encoding", "send the body unencoded")
         if twice := repeated(request.raw_headers):
             return problem(400, "duplicate_header", f"the header `{twice}` is sent twice")
-        return await handler(request)
+        return None
 
-    return middleware
+    return check
 
 
 def repeated(raw_headers: Iterable[tuple[bytes, bytes]]) -> str | None:
@@ -103,34 +122,32 @@ def repeated(raw_headers: Iterable[tuple[bytes, bytes]]) -> str | None:
     return None
 
 
-def host(allowed: Iterable[str]) -> Middleware:
+def host(allowed: Iterable[str]) -> Check:
     """Only our own names: a rebound DNS name must not reach a gateway on loopback."""
     known = frozenset(name.lower() for name in allowed)
 
-    @web.middleware
-    async def middleware(request: web.Request, handler: Handler) -> web.StreamResponse:
+    def check(request: web.Request) -> web.Response | None:
         if request.headers.get(hdrs.HOST, "").lower() not in known:
             return problem(403, "host_refused", "this gateway does not answer to that host name")
-        return await handler(request)
+        return None
 
-    return middleware
+    return check
 
 
-def origin(allowed: Iterable[str]) -> Middleware:
+def origin(allowed: Iterable[str]) -> Check:
     """Browsers say where a request comes from; only allowed origins may go on.
 
     MCP 2026-07-28, transports: servers MUST validate Origin and answer 403.
     """
     known = frozenset(allowed)
 
-    @web.middleware
-    async def middleware(request: web.Request, handler: Handler) -> web.StreamResponse:
+    def check(request: web.Request) -> web.Response | None:
         sent = request.headers.get(hdrs.ORIGIN)
         if sent is not None and sent not in known:
             return problem(403, "origin_refused", "requests from that origin are not accepted")
-        return await handler(request)
+        return None
 
-    return middleware
+    return check
 
 
 def own_hosts(public_url: str, listen: tuple[str, int]) -> frozenset[str]:

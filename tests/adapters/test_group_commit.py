@@ -232,6 +232,20 @@ async def test_a_defect_in_the_writer_refuses_instead_of_hanging(front, error):
         await audit.commit.close()
 
 
+async def test_a_defect_before_the_disk_refuses_instead_of_hanging(front, monkeypatch):
+    def fail(_records):
+        raise MemoryError
+
+    audit = front()
+    monkeypatch.setattr(audit.log, "prepare", fail)
+    with pytest.raises(AuditUnavailable, match="MemoryError"):
+        await audit.commit.append(record("a"))
+    with pytest.raises(AuditUnavailable, match="MemoryError"):
+        await audit.commit.append(record("b"))
+    with pytest.raises(AuditUnavailable):
+        await audit.commit.close()
+
+
 async def test_a_caller_that_goes_away_leaves_the_others_alone(front):
     audit = front()
     audit.disk.open_gate.clear()
@@ -291,10 +305,14 @@ def test_a_loop_that_ends_first_does_not_break_the_writer(tmp_path):
     async def main():
         audit = Front(tmp_path)
         await audit.commit.append(record("a"))
-        audit.commit.enqueue(record("b"))
+        audit.disk.open_gate.clear()
+        given = asyncio.create_task(audit.commit.append(record("b")))
+        await settle()
+        assert not given.done()
         return audit
 
     audit = asyncio.run(main())
+    audit.disk.open_gate.set()
     for _ in range(100):
         if audit.events() == ["a", "b"]:
             break

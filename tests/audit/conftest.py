@@ -34,7 +34,7 @@ class MemoryStorage:
         self.segment_bytes = segment_bytes
 
     def append(self, lines):
-        self.segments[-1][0].extend(lines)
+        self.segments[-1][0].extend(lines.splitlines(keepends=True))
 
     def append_checkpoint(self, note):
         self.segments[-1][1].append(note)

@@ -19,6 +19,7 @@ from pbac.gateway.offer import offer
 from pbac.gateway.ports import Published
 from pbac.gateway.principal import Principal
 from pbac.gateway.upstream import UpstreamError
+from pbac.mcp.headers import gather
 from pbac.mcp.modern import ServerInfo
 from pbac.mcp.parameter_headers import annotation_problem
 from pbac.pdp.administration import prepare
@@ -193,7 +194,7 @@ class World:
 
     async def send(self, body, headers=(), principal=None):
         data = body if isinstance(body, bytes) else json.dumps(body).encode()
-        http = HttpRequest(headers=tuple(headers), body=data, ip="192.0.2.1")
+        http = HttpRequest(headers=gather(headers), body=data, ip="192.0.2.1")
 
         async def notify(message):
             self.told.append(message)
