@@ -112,3 +112,49 @@ def test_an_answer_may_hold_what_64_bits_hold():
         json.decode_answer(b"[9223372036854775808]")
     with pytest.raises(json.JsonError):
         json.decode_answer(b'{"a":1,"a":2}')
+
+
+PIECES = st.sampled_from(
+    ['{"a":1}', '{"a":1,"a":1}', '{"a": 1, "\\u0061": 2}', '{"a:b, c":1}', "1E5", "1e-400", "-0",
+     "-0.0", "0.1", "9007199254740993", "18446744073709551615", "9223372036854775807", "1e400",
+     '"a, b: c"', '"\\u00e9"', '"\\/"', '"\\ud83d\\ude00"', '"\\ud83d"', "true", "null", "[]", "{}"]
+)  # fmt: skip
+TEXTS = st.recursive(
+    PIECES,
+    lambda inner: st.builds(
+        lambda items, gap: "[" + f",{gap}".join(items) + "]",
+        st.lists(inner, max_size=4),
+        st.sampled_from(["", " ", "  "]),
+    )
+    | st.builds(
+        lambda name, item, gap: f'{{"{name}":{gap}{item},"a":{gap}{item}}}',
+        st.sampled_from(["a", "b", "a ", "a:", "a, "]),
+        inner,
+        st.sampled_from(["", " ", "\n"]),
+    ),
+    max_leaves=8,
+)
+
+
+@given(TEXTS)
+@pytest.mark.parametrize(
+    ("decode", "decoder"), [(json.decode, "_DECODER"), (json.decode_answer, "_ANSWER_DECODER")]
+)
+def test_the_short_way_sees_what_the_long_way_sees(decode, decoder, text):
+    """The same value of the same kinds, or the same refusal."""
+
+    def told(read):
+        try:
+            return repr(read(text.encode()))
+        except json.JsonError as error:
+            return error.code, error.message
+
+    long_way = getattr(json, decoder)
+    assert told(decode) == told(lambda data: json._decode_strictly(data, long_way))
+
+
+def test_what_our_encoder_writes_takes_the_short_way():
+    tree = {"a": [1, 2.5, None, True], "b": {"c": "Grüße", "d": ""}}
+    for text in (json.encode(tree), lax.dumps(tree, ensure_ascii=False).encode()):
+        assert json._decode_plain(text) == tree
+    assert json._decode_plain(b'{"a":1,"a":1}') is json._NOT_PLAIN
