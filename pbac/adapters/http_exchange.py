@@ -13,6 +13,7 @@ import re
 from collections import deque
 from collections.abc import AsyncIterator, Mapping
 from contextlib import asynccontextmanager
+from functools import lru_cache
 from typing import Any, Final
 from urllib.parse import SplitResult, quote, urlsplit
 
@@ -27,6 +28,7 @@ from pbac.mcp.jsonrpc import Message
 
 _JSON: Final = "application/json"
 _EVENTS: Final = "text/event-stream"
+_KINDS: Final = {b"application/json": _JSON, b"text/event-stream": _EVENTS}
 _FIXED: Final[dict[str, dict[str, str]]] = {
     "POST": {
         "Content-Type": _JSON,
@@ -39,6 +41,7 @@ _FIXED: Final[dict[str, dict[str, str]]] = {
 _SAFE: Final = "/%:@!$&'()*+,;=~?"
 # RFC 9110 5.5: "Field values containing CR, LF, or NUL characters are invalid and dangerous".
 _HEADER_LINE: Final = re.compile(r"[!#$%&'*+\-.^_`|~0-9A-Za-z]+: [\t\x20-\x7e\x80-\xff]*")
+_HEADER_SETS_CACHED_MAX: Final = 256
 
 
 class Endpoint:
@@ -136,22 +139,25 @@ class Answer:
         coding = self._exchange.headers.get(b"content-encoding", b"identity")
         if coding is None or coding.strip().lower() != b"identity":
             raise wire.protocol_error("it sent a compressed body unasked", executed=None)
-        kind = (self.header("content-type") or "").partition(";")[0].rstrip().lower()
-        if kind not in (_JSON, _EVENTS):
+        sent = self._exchange.headers.get(b"content-type") or b""
+        kind = _KINDS.get(sent.partition(b";")[0].strip().lower())
+        if kind is None:
             raise wire.protocol_error(
                 f"HTTP {self.status} with a body that is neither JSON nor events", executed=None
             )
         return kind
 
     async def _body(self) -> bytes:
-        kept = bytearray()
+        kept: list[bytes] = []
+        size = 0
         while chunk := await self._exchange.read():
-            kept += chunk
-            if len(kept) > RESPONSE_BODY_BYTES_MAX:
+            kept.append(chunk)
+            size += len(chunk)
+            if size > RESPONSE_BODY_BYTES_MAX:
                 raise wire.too_large(
                     f"its answer is larger than {RESPONSE_BODY_BYTES_MAX} bytes", executed=None
                 )
-        return bytes(kept)
+        return b"".join(kept)
 
     def _feed(self, chunk: bytes) -> None:
         if self._reader is None:
@@ -181,8 +187,13 @@ def _head(verb: str, parts: SplitResult, host: str, headers: Mapping[str, str]) 
 
 def _render(headers: Mapping[str, str]) -> bytes:
     """Header lines. Raises `ValueError` for what could end its line or hide in it."""
+    return _lines(tuple(headers.items()))
+
+
+@lru_cache(maxsize=_HEADER_SETS_CACHED_MAX)
+def _lines(headers: tuple[tuple[str, str], ...]) -> bytes:
     lines = ""
-    for name, value in headers.items():
+    for name, value in headers:
         line = f"{name}: {value}"
         if not _HEADER_LINE.fullmatch(line):
             raise ValueError(f"the header `{ascii(name)[1:-1]}` cannot be sent")

@@ -100,8 +100,9 @@ def _misspelt(schema: Any, value: Any, path: str) -> str | None:
         return None
     for name, member in value.items():
         if name in declared:
-            inner = _misspelt(declared[name], member, f"{path}.{name}")
-            if inner:
+            if isinstance(member, dict) and (
+                inner := _misspelt(declared[name], member, f"{path}.{name}")
+            ):
                 return inner
         elif near := lookalike(name, declared):
             return f"{path}: `{_shorten(ascii(name)[1:-1])}` could be read as `{near}`"

@@ -1,4 +1,4 @@
-"""Token → principal, on every request: nothing about a caller outlives the call."""
+"""Is this access token good, on every request: nothing about a caller outlives the call."""
 
 from __future__ import annotations
 
@@ -7,9 +7,8 @@ from collections.abc import Callable
 from typing import Final
 
 from pbac.base.errors import PbacError
-from pbac.gateway.principal import Principal, acting_alone
 from pbac.oauth.access_token import find_fault, hash_access_token
-from pbac.oauth.model import PrincipalRecord, describe_agent
+from pbac.oauth.model import PrincipalRecord
 
 # RFC 6750 2.1 with RFC 7235 2.1: the scheme ignores case, one space, then the b64token.
 _BEARER: Final = re.compile(r"[Bb][Ee][Aa][Rr][Ee][Rr] ([A-Za-z0-9._~+/-]+=*)")
@@ -36,8 +35,8 @@ def authenticate(
     *,
     resource: str,
     now_ms: int,
-) -> Principal:
-    """The principal a request's `Authorization` header proves.
+) -> PrincipalRecord:
+    """The live token, with its client, that a request's `Authorization` header proves.
 
     Raises:
         AuthenticationError: with the fault in one word (`missing`, `malformed`, `unknown`,
@@ -54,23 +53,7 @@ def authenticate(
         raise AuthenticationError("unknown")
     if fault := find_fault(record, resource=resource, now_ms=now_ms):
         raise AuthenticationError(fault)
-    return principal_of(record)
-
-
-def principal_of(record: PrincipalRecord) -> Principal:
-    """The caller a live token stands for. Agents act for themselves until users can sign in."""
-    token = record.access_token
-    return Principal(
-        key=token.client_id,
-        agent=describe_agent(record.client),
-        user=None,
-        chain=acting_alone(),
-        token_id=token.token_id,
-        scopes=frozenset(token.scopes),
-        grant=token.grant_type,
-        issued_at_ms=token.issued_at_ms,
-        expires_at_ms=token.expires_at_ms,
-    )
+    return record
 
 
 def challenge(resource_metadata: str, *, presented: bool) -> tuple[str, str]:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from datetime import date
+from functools import lru_cache
 from typing import Any, Final
 
 from pbac.catalog.tools import Tool
@@ -30,8 +31,7 @@ def tool_call(tool: Tool, method: str = "tools/call") -> dict[str, Any]:
 
 def environment(now_ms: int, *, ip: str, client: str, name: str) -> dict[str, Any]:
     """The `env` root; `client` is self-reported, `ip` the peer or what a trusted proxy says."""
-    today = date.fromordinal(_EPOCH + now_ms // _DAY_MS).isoformat()
-    env = {"now": now_ms, "today": today, "environment": name}
+    env = {"now": now_ms, "today": _date(now_ms // _DAY_MS), "environment": name}
     if ip:
         env["ip"] = ip
     if client:
@@ -39,15 +39,15 @@ def environment(now_ms: int, *, ip: str, client: str, name: str) -> dict[str, An
     return env
 
 
+@lru_cache(maxsize=2)
+def _date(days: int) -> str:
+    """The date so many days after the epoch."""
+    return date.fromordinal(_EPOCH + days).isoformat()
+
+
 def token(principal: Principal, now_ms: int) -> dict[str, Any]:
     """The `token` root."""
-    return {
-        "scopes": sorted(principal.scopes),
-        "grant": principal.grant,
-        "issued_at": principal.issued_at_ms,
-        "expires_at": principal.expires_at_ms,
-        "age": now_ms - principal.issued_at_ms,
-    }
+    return {**principal.token, "age": now_ms - principal.issued_at_ms}
 
 
 def decision_request(

@@ -38,7 +38,7 @@ CAPABILITIES: Final[dict[str, Any]] = {"tools": {}}
 
 
 class HttpRequest(msgspec.Struct, frozen=True, kw_only=True):
-    """One POST: its `Mcp-*` headers, the whole body, the client's address."""
+    """One POST: its headers, the whole body, the client's address."""
 
     headers: Headers
     body: bytes

@@ -32,7 +32,7 @@ def is_shown(policy_set: PolicySet, principal: Principal, tool: Tool, env: dict[
         agent=principal.agent,
         user=principal.user,
         chain=principal.chain,
-        token={"scopes": sorted(principal.scopes)},
+        token={"scopes": principal.token["scopes"]},
         call=tool_call(tool),
         env=env,
     )

@@ -11,6 +11,7 @@ from pbac.gateway.enforce import Denials
 from pbac.gateway.facts import Sessions
 from pbac.gateway.offer import Offer
 from pbac.gateway.ports import AuditLog, Counters, Published
+from pbac.gateway.principal import Principals
 from pbac.gateway.upstream import Upstream
 from pbac.mcp.legacy_session import LegacySessions
 from pbac.mcp.modern import ServerInfo
@@ -48,5 +49,6 @@ class Gateway:
     entropy: Callable[[int], bytes]
     digest_arguments: Callable[[object], str]
     quotas: Quotas
+    principals: Principals = field(default_factory=Principals)
     sessions: Sessions = field(default_factory=Sessions)
     legacy_sessions: LegacySessions = field(default_factory=LegacySessions)

@@ -99,8 +99,8 @@ def rule(gateway: Gateway, policy_set: PolicySet, caller: Caller, call: ToolCall
     """Everything that is decided about a call before it is recorded."""
     principal, now_ms = caller.principal, gateway.clock.now_ms()
     tool = gateway.offer.current.find(call.name)
-    if tool is not None:
-        call = replace(call, arguments=tool.arguments.filled(call.arguments))
+    if tool is not None and (filled := tool.arguments.filled(call.arguments)) is not call.arguments:
+        call = replace(call, arguments=filled)
     request = decision_request(
         principal,
         tool_call(tool) if tool else {"method": "tools/call", "tool": call.name},

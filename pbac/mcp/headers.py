@@ -1,4 +1,4 @@
-"""Protocol headers of one request, by name, with every copy that was sent.
+"""Request headers with every copy that was sent: a plain mapping hides the second one.
 
 Two readers of a doubled header see two values, so every header that decides anything is read
 through `single`: once, printable ASCII, or refused (`header_mismatch`).
@@ -9,15 +9,10 @@ from __future__ import annotations
 import base64
 import binascii
 import re
-from collections.abc import Iterable, Mapping, Sequence
-from typing import Final, TypeAlias
+from collections.abc import Sequence
+from typing import Final, Protocol
 
 from pbac.mcp.wire_errors import JsonRpcError, RequestId
-
-Headers: TypeAlias = Mapping[str, Sequence[str]]
-"""Lower-case name → its values in order, outer blanks removed. Only `Mcp-*` headers."""
-
-PREFIX: Final = "mcp-"
 
 PROTOCOL_VERSION: Final = "mcp-protocol-version"
 METHOD: Final = "mcp-method"
@@ -30,14 +25,12 @@ _PLAIN: Final = re.compile(r"[\x21-\x7e](?:[\x20-\x7e]*[\x21-\x7e])?")
 _SENTINEL: Final = re.compile(r"=\?base64\?(.*)\?=")
 
 
-def gather(sent: Iterable[tuple[str, str]]) -> Headers:
-    """The protocol's headers among all that were sent (RFC 9110 5.5 on outer blanks)."""
-    found: dict[str, list[str]] = {}
-    for name, value in sent:
-        lowered = name.lower()
-        if lowered.startswith(PREFIX):
-            found.setdefault(lowered, []).append(value.strip(" \t"))
-    return found
+class Headers(Protocol):
+    """All headers of one request, as they were sent."""
+
+    def getall(self, name: str, default: Sequence[str], /) -> Sequence[str]:
+        """Every value of a header in order, whatever the case of its name, or the default."""
+        ...
 
 
 def single(headers: Headers, name: str, request_id: RequestId | None = None) -> str | None:
@@ -47,12 +40,12 @@ def single(headers: Headers, name: str, request_id: RequestId | None = None) -> 
         JsonRpcError: `header_mismatch` when it was sent twice or is not printable ASCII. Bytes
             beyond ASCII arrive as lone surrogates and would break the record later.
     """
-    found = headers.get(name)
-    if found is None:
+    found = headers.getall(name, ())
+    if not found:
         return None
     if len(found) > 1:
         raise mismatch(f"the header `{name}` was sent more than once", request_id)
-    value = found[0]
+    value = found[0].strip(" \t")  # RFC 9110 5.5: no part of the value
     if not (value.isascii() and value.isprintable()) and not _PRINTABLE.fullmatch(value):
         raise mismatch(f"the header `{name}` is not printable ASCII", request_id)
     return value

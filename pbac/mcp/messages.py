@@ -28,6 +28,9 @@ TRACE_KEYS: Final = ("traceparent", "tracestate", "baggage")
 TRACE_CHARACTERS_MAX: Final = 512
 """W3C Trace Context 3.3.1.5 asks receivers to propagate at least this much of a `tracestate`."""
 
+_TOOL_CALL: Final = frozenset({"name", "arguments", "_meta"})
+_LIST: Final = frozenset({"cursor", "_meta"})
+_INITIALIZE: Final = frozenset({"protocolVersion", "capabilities", "clientInfo", "_meta"})
 _TOOL_NAME: Final = re.compile(rf"[\x21-\x7e]{{1,{TOOL_NAME_CHARACTERS_MAX}}}")
 
 
@@ -64,7 +67,7 @@ class Initialize(msgspec.Struct, frozen=True, kw_only=True):
 
 def read_tool_call(request: Request) -> ToolCall:
     """The call in a `tools/call` request. Raises `JsonRpcError` (`invalid_params`, …)."""
-    params = _known(request, ("name", "arguments", "_meta"))
+    params = _known(request, _TOOL_CALL)
     name = params.get("name")
     if not isinstance(name, str) or not _TOOL_NAME.fullmatch(name):
         raise _invalid(
@@ -79,7 +82,7 @@ def read_tool_call(request: Request) -> ToolCall:
 
 def read_list(request: Request) -> ListCall:
     """The page a `…/list` request asks for. Raises `JsonRpcError` (`invalid_params`, …)."""
-    cursor = _known(request, ("cursor", "_meta")).get("cursor")
+    cursor = _known(request, _LIST).get("cursor")
     if cursor is not None and not (
         isinstance(cursor, str) and len(cursor) <= CURSOR_CHARACTERS_MAX
     ):
@@ -89,7 +92,7 @@ def read_list(request: Request) -> ListCall:
 
 def read_initialize(request: Request) -> Initialize:
     """The handshake of a legacy client. Raises `JsonRpcError` (`invalid_params`, …)."""
-    params = _known(request, ("protocolVersion", "capabilities", "clientInfo", "_meta"))
+    params = _known(request, _INITIALIZE)
     version, capabilities = params.get("protocolVersion"), params.get("capabilities", {})
     if not isinstance(version, str) or len(version) > IDENTIFIER_CHARACTERS_MAX:
         raise _invalid(request, "`protocolVersion` has to be a short string")
@@ -108,8 +111,7 @@ def read_client_info(info: Any) -> tuple[str, str]:
     """Name and version of an `Implementation`, shortened; "" for what is missing or no text."""
     if not isinstance(info, dict):
         return "", ""
-    name, version = (info.get(key) for key in ("name", "version"))
-    return _short(name), _short(version)
+    return _short(info.get("name")), _short(info.get("version"))
 
 
 def read_meta(request: Request) -> Meta:
@@ -128,11 +130,12 @@ def read_meta(request: Request) -> Meta:
 
 
 def _trace(meta: dict[str, Any]) -> dict[str, str]:
-    found = {key: meta.get(key) for key in TRACE_KEYS}
+    if meta.keys().isdisjoint(TRACE_KEYS):
+        return {}
     return {
         key: value
-        for key, value in found.items()
-        if isinstance(value, str) and len(value) <= TRACE_CHARACTERS_MAX
+        for key in TRACE_KEYS
+        if isinstance(value := meta.get(key), str) and len(value) <= TRACE_CHARACTERS_MAX
     }
 
 
@@ -140,10 +143,10 @@ def _short(value: Any) -> str:
     return value[:IDENTIFIER_CHARACTERS_MAX] if isinstance(value, str) else ""
 
 
-def _known(request: Request, known: tuple[str, ...]) -> dict[str, Any]:
+def _known(request: Request, known: frozenset[str]) -> dict[str, Any]:
     """The params, once no member of them could be taken for another."""
-    for name in request.params:
-        if name not in known and (near := lookalike(name, known)):
+    for name in sorted(request.params.keys() - known):
+        if near := lookalike(name, known):
             raise JsonRpcError(
                 "invalid_request",
                 f"the parameter `{ascii(name[:64])[1:-1]}` could be read as `{near}`",

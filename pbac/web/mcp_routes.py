@@ -13,6 +13,7 @@ from contextlib import suppress
 from typing import Any, Final
 
 from aiohttp import hdrs, web
+from multidict import CIMultiDict
 
 from pbac.audit.storage import AuditUnavailable
 from pbac.base.limits import REQUEST_BODY_BYTES_MAX, REQUEST_BODY_SECONDS_MAX
@@ -22,7 +23,7 @@ from pbac.gateway.endpoint import HttpRequest, end_session, serve
 from pbac.gateway.gateway import Gateway
 from pbac.gateway.principal import Principal
 from pbac.mcp.event_stream import KEEP_ALIVE, encode_message
-from pbac.mcp.headers import PROTOCOL_VERSION, gather
+from pbac.mcp.headers import PROTOCOL_VERSION
 from pbac.mcp.versions import MODERN_VERSIONS
 from pbac.mcp.wire_errors import error
 from pbac.oauth.storage import StorageError
@@ -58,7 +59,7 @@ def routes(gateway: Gateway, trusted_proxies: tuple[Network, ...]) -> list[web.R
         if late and isinstance(again := _admit(gateway, request), web.Response):
             return again  # revoked while the body was still on its way
         http = HttpRequest(
-            headers=gather(request.headers.items()),
+            headers=request.headers,
             body=body,
             ip=address_of(request, trusted_proxies),
         )
@@ -70,7 +71,7 @@ def routes(gateway: Gateway, trusted_proxies: tuple[Network, ...]) -> list[web.R
         principal = _admit(gateway, request)
         if isinstance(principal, web.Response):
             return principal
-        return _response(end_session(gateway, principal, gather(request.headers.items())))
+        return _response(end_session(gateway, principal, request.headers))
 
     return [
         web.post("/mcp", post, expect_handler=_no_expectation),
@@ -158,7 +159,7 @@ async def _answer(
 def _admit(gateway: Gateway, request: web.Request) -> Principal | web.Response:
     """The caller a request's token proves now, or the answer it gets instead."""
     try:
-        return authenticate(
+        record = authenticate(
             request.headers.get(hdrs.AUTHORIZATION),
             gateway.find_principal,
             resource=gateway.settings.resource,
@@ -169,6 +170,7 @@ def _admit(gateway: Gateway, request: web.Request) -> Principal | web.Response:
     except StorageError:
         gateway.counters.refused("authn_unavailable")
         return problem(503, "authn_unavailable", "access tokens cannot be checked now")
+    return gateway.principals.of(record)
 
 
 def _unauthenticated(gateway: Gateway, refusal: AuthenticationError) -> web.Response:
@@ -196,7 +198,8 @@ async def _read_body(request: web.Request) -> bytes | None:
     try:
         # Nearly every body came along with its headers; a timer would cost more than reading it.
         if request.content.is_eof():
-            return await request.read()
+            body = request.content.read_nowait()
+            return body if len(body) <= REQUEST_BODY_BYTES_MAX else None
         async with asyncio.timeout(REQUEST_BODY_SECONDS_MAX):
             return await request.read()
     except web.HTTPRequestEntityTooLarge:
@@ -206,7 +209,7 @@ async def _read_body(request: web.Request) -> bytes | None:
 
 
 def _response(answer: Answer) -> web.Response:
-    return web.Response(status=answer.status, body=answer.body, headers=dict(answer.headers))
+    return web.Response(status=answer.status, body=answer.body, headers=CIMultiDict(answer.headers))
 
 
 async def _no_expectation(_request: web.Request) -> None:

@@ -112,14 +112,21 @@ def edge(paths: Iterable[str]) -> Check:
 
 def repeated(raw_headers: Iterable[tuple[bytes, bytes]]) -> str | None:
     """The first security header that appears more than once, or that is not ASCII."""
+    sent = tuple(raw_headers)
+    if len({name.lower() for name, _ in sent}) == len(sent) and _is_ascii(sent):
+        return None
     seen: set[bytes] = set()
-    for name, value in raw_headers:
+    for name, value in sent:
         lowered = name.lower()
         if lowered in SENT_ONCE:
             if lowered in seen or not value.isascii():
                 return lowered.decode("ascii")
             seen.add(lowered)
     return None
+
+
+def _is_ascii(headers: Iterable[tuple[bytes, bytes]]) -> bool:
+    return b"".join([value for _, value in headers]).isascii()
 
 
 def host(allowed: Iterable[str]) -> Check:

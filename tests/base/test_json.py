@@ -121,16 +121,18 @@ PIECES = st.sampled_from(
 )  # fmt: skip
 TEXTS = st.recursive(
     PIECES,
-    lambda inner: st.builds(
-        lambda items, gap: "[" + f",{gap}".join(items) + "]",
-        st.lists(inner, max_size=4),
-        st.sampled_from(["", " ", "  "]),
-    )
-    | st.builds(
-        lambda name, item, gap: f'{{"{name}":{gap}{item},"a":{gap}{item}}}',
-        st.sampled_from(["a", "b", "a ", "a:", "a, "]),
-        inner,
-        st.sampled_from(["", " ", "\n"]),
+    lambda inner: (
+        st.builds(
+            lambda items, gap: "[" + f",{gap}".join(items) + "]",
+            st.lists(inner, max_size=4),
+            st.sampled_from(["", " ", "  "]),
+        )
+        | st.builds(
+            lambda name, item, gap: f'{{"{name}":{gap}{item},"a":{gap}{item}}}',
+            st.sampled_from(["a", "b", "a ", "a:", "a, "]),
+            inner,
+            st.sampled_from(["", " ", "\n"]),
+        )
     ),
     max_leaves=8,
 )

@@ -7,6 +7,7 @@ import json
 from dataclasses import dataclass, field
 
 import pytest
+from multidict import CIMultiDict
 
 from pbac.audit.storage import AuditUnavailable
 from pbac.base.source import Source
@@ -19,7 +20,6 @@ from pbac.gateway.offer import offer
 from pbac.gateway.ports import Published
 from pbac.gateway.principal import Principal
 from pbac.gateway.upstream import UpstreamError
-from pbac.mcp.headers import gather
 from pbac.mcp.modern import ServerInfo
 from pbac.mcp.parameter_headers import annotation_problem
 from pbac.pdp.administration import prepare
@@ -186,15 +186,19 @@ class World:
             user=None,
             chain={"depth": 0, "actors": []},
             token_id="at_1",
+            token={
+                "scopes": sorted(scopes),
+                "grant": "client_credentials",
+                "issued_at": NOW_MS - 60_000,
+                "expires_at": NOW_MS + 60_000,
+            },
             scopes=frozenset(scopes),
-            grant="client_credentials",
             issued_at_ms=NOW_MS - 60_000,
-            expires_at_ms=NOW_MS + 60_000,
         )
 
     async def send(self, body, headers=(), principal=None):
         data = body if isinstance(body, bytes) else json.dumps(body).encode()
-        http = HttpRequest(headers=gather(headers), body=data, ip="192.0.2.1")
+        http = HttpRequest(headers=CIMultiDict(headers), body=data, ip="192.0.2.1")
 
         async def notify(message):
             self.told.append(message)

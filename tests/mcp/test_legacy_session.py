@@ -4,8 +4,8 @@ import pytest
 from hypothesis import settings
 from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, invariant, rule
+from multidict import CIMultiDict
 
-from pbac.mcp.headers import gather
 from pbac.mcp.legacy_session import (
     Gone,
     LegacySessions,
@@ -95,7 +95,7 @@ def test_an_id_needs_enough_randomness():
 
 
 def test_the_session_header_is_required_once_and_well_formed():
-    assert require_session_id(gather([("MCP-Session-Id", "abc")])) == "abc"
+    assert require_session_id(CIMultiDict([("MCP-Session-Id", "abc")])) == "abc"
     for headers, code in [
         ([], "session_required"),
         ([("mcp-session-id", "")], "session_not_found"),
@@ -104,7 +104,7 @@ def test_the_session_header_is_required_once_and_well_formed():
         ([("mcp-session-id", "a"), ("Mcp-Session-Id", "b")], "header_mismatch"),
     ]:
         with pytest.raises(JsonRpcError) as caught:
-            require_session_id(gather(headers))
+            require_session_id(CIMultiDict(headers))
         assert caught.value.code == code
 
 

@@ -3,8 +3,9 @@
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
+from multidict import CIMultiDict
 
-from pbac.mcp.headers import decode_value, encode_value, gather
+from pbac.mcp.headers import decode_value, encode_value
 from pbac.mcp.jsonrpc import Request
 from pbac.mcp.modern import ServerInfo, cacheable, complete, discovery, read_envelope
 from pbac.mcp.parameter_headers import (
@@ -42,13 +43,13 @@ def without(name):
 
 def code_of(request, headers):
     with pytest.raises(JsonRpcError) as caught:
-        read_envelope(request, gather(headers))
+        read_envelope(request, CIMultiDict(headers))
     assert caught.value.request_id == 9
     return caught.value.code
 
 
 def test_a_sound_request_says_who_asks():
-    envelope = read_envelope(call(), gather(SENT))
+    envelope = read_envelope(call(), CIMultiDict(SENT))
     assert envelope.version == "2026-07-28"
     assert envelope.capabilities == {"roots": {}}
     assert (envelope.client_name, envelope.client_version) == ("tester", "1")
@@ -97,7 +98,7 @@ def test_a_header_that_is_missing_doubled_or_different_is_a_mismatch(headers):
 
 def test_a_header_may_carry_the_name_in_base64():
     headers = [*without("Mcp-Name"), ("Mcp-Name", " =?base64?bWVyZ2VfcHI=?= ")]
-    assert read_envelope(call(), gather(headers))
+    assert read_envelope(call(), CIMultiDict(headers))
 
 
 def test_a_version_we_do_not_serve_is_unsupported_when_both_halves_agree():
@@ -108,10 +109,12 @@ def test_a_version_we_do_not_serve_is_unsupported_when_both_halves_agree():
 
 def test_a_log_level_nobody_knows_is_no_log_level():
     assert (
-        read_envelope(call(meta={**META, P + "logLevel": "loud"}), gather(SENT)).log_level is None
+        read_envelope(call(meta={**META, P + "logLevel": "loud"}), CIMultiDict(SENT)).log_level
+        is None
     )
     assert (
-        read_envelope(call(meta={**META, P + "logLevel": ["info"]}), gather(SENT)).log_level is None
+        read_envelope(call(meta={**META, P + "logLevel": ["info"]}), CIMultiDict(SENT)).log_level
+        is None
     )
 
 
@@ -186,12 +189,14 @@ def test_an_annotation_a_client_must_refuse_is_refused(schema):
     ],
 )
 def test_the_headers_we_render_are_headers_we_accept(arguments):
-    check_headers(ANNOTATED, arguments, gather(render_headers(ANNOTATED, arguments).items()), 1)
+    check_headers(
+        ANNOTATED, arguments, CIMultiDict(render_headers(ANNOTATED, arguments).items()), 1
+    )
 
 
 def test_integers_are_compared_as_numbers():
     for body, header in [(42, "42.0"), (42.0, "42"), (0, "-0"), (7, "007")]:
-        check_headers(ANNOTATED, {"count": body}, gather([("Mcp-Param-Count", header)]), 1)
+        check_headers(ANNOTATED, {"count": body}, CIMultiDict([("Mcp-Param-Count", header)]), 1)
 
 
 @pytest.mark.parametrize(
@@ -213,7 +218,7 @@ def test_integers_are_compared_as_numbers():
 )
 def test_a_parameter_header_that_disagrees_is_a_mismatch(arguments, headers):
     with pytest.raises(JsonRpcError) as caught:
-        check_headers(ANNOTATED, arguments, gather(headers), 1)
+        check_headers(ANNOTATED, arguments, CIMultiDict(headers), 1)
     assert caught.value.code == "header_mismatch"
 
 

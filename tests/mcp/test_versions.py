@@ -3,8 +3,8 @@
 import contextlib
 
 import pytest
+from multidict import CIMultiDict
 
-from pbac.mcp.headers import gather
 from pbac.mcp.jsonrpc import Batch, Notification, Request
 from pbac.mcp.methods import METHODS, require_method, require_notification
 from pbac.mcp.versions import (
@@ -45,7 +45,7 @@ CHOSEN = [
 
 @pytest.mark.parametrize(("headers", "message", "session", "era", "chosen"), CHOSEN)
 def test_the_header_then_the_session_then_the_body_choose(headers, message, session, era, chosen):
-    assert choose_era(gather(headers), message, session) == Wire(Era(era), chosen)
+    assert choose_era(CIMultiDict(headers), message, session) == Wire(Era(era), chosen)
 
 
 UNKNOWN = {"_meta": {VERSION_KEY: "2099-01-01"}}
@@ -72,13 +72,13 @@ def test_a_version_that_is_unknown_doubled_or_contradicted_is_refused(
     headers, message, session, code
 ):
     with pytest.raises(JsonRpcError) as caught:
-        choose_era(gather(headers), message, session)
+        choose_era(CIMultiDict(headers), message, session)
     assert caught.value.code == code
 
 
 def test_an_unsupported_version_is_answered_with_modern_versions_only_and_the_id():
     with pytest.raises(JsonRpcError) as caught:
-        choose_era(gather(version("2099-01-01")), request(params=UNKNOWN))
+        choose_era(CIMultiDict(version("2099-01-01")), request(params=UNKNOWN))
     answer = caught.value.answer()
     assert answer["id"] == 7
     assert answer["error"]["data"] == {"supported": ["2026-07-28"], "requested": "2099-01-01"}
