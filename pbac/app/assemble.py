@@ -101,7 +101,7 @@ def assemble(
         counters=metrics,
         clock=clock,
         entropy=os.urandom,
-        digest_arguments=partial(arguments_digest, key=audit_keys.arguments_key),
+        digest_arguments=arguments_digest(audit_keys.arguments_key),
         quotas=Quotas(),
     )
     issuance = Issuance(

@@ -1,19 +1,13 @@
-"""`/mcp` over HTTP: token before body, media types, deadlines, and answers as JSON or a stream.
-
-A request's status line is held back until its first notification, its answer, or
-`KEEP_ALIVE_SECONDS`: an answer that comes first goes out as plain JSON with its own status.
-"""
+"""`/mcp` over HTTP: token before body, media types, deadlines."""
 
 from __future__ import annotations
 
 import asyncio
 import re
 from collections.abc import Awaitable, Coroutine
-from contextlib import suppress
 from typing import Any, Final
 
 from aiohttp import hdrs, web
-from multidict import CIMultiDict
 
 from pbac.audit.storage import AuditUnavailable
 from pbac.base.limits import REQUEST_BODY_BYTES_MAX, REQUEST_BODY_SECONDS_MAX
@@ -22,29 +16,22 @@ from pbac.gateway.authenticate import AuthenticationError, authenticate, challen
 from pbac.gateway.endpoint import HttpRequest, end_session, serve
 from pbac.gateway.gateway import Gateway
 from pbac.gateway.principal import Principal
-from pbac.mcp.event_stream import KEEP_ALIVE, encode_message
 from pbac.mcp.headers import PROTOCOL_VERSION
 from pbac.mcp.versions import MODERN_VERSIONS
 from pbac.mcp.wire_errors import error
 from pbac.oauth.storage import StorageError
+from pbac.web.answer_stream import AnswerStream, Silence, plain_response
 from pbac.web.middleware import problem
 from pbac.web.peer import Network, address_of
-
-KEEP_ALIVE_SECONDS: Final = 15.0
-"""After which a silent request becomes a stream and is kept open with comments."""
 
 _JSON: Final = re.compile(
     r'application/json[ \t]*(?:;[ \t]*charset[ \t]*=[ \t]*"?utf-8"?[ \t]*)?', re.IGNORECASE
 )
-_STREAM_HEADERS: Final = {
-    "Content-Type": "text/event-stream",
-    "Cache-Control": "no-cache, no-transform",
-    "X-Accel-Buffering": "no",
-}
 
 
 def routes(gateway: Gateway, trusted_proxies: tuple[Network, ...]) -> list[web.RouteDef]:
     """The routes of the MCP endpoint."""
+    silence = Silence()
 
     async def post(request: web.Request) -> web.StreamResponse:
         principal = _admit(gateway, request)
@@ -63,7 +50,7 @@ def routes(gateway: Gateway, trusted_proxies: tuple[Network, ...]) -> list[web.R
             body=body,
             ip=address_of(request, trusted_proxies),
         )
-        return await _serve(gateway, principal, http, request)
+        return await _serve(gateway, principal, http, request, silence)
 
     async def delete(request: web.Request) -> web.StreamResponse:
         if request.headers.get(PROTOCOL_VERSION) in MODERN_VERSIONS:
@@ -71,7 +58,7 @@ def routes(gateway: Gateway, trusted_proxies: tuple[Network, ...]) -> list[web.R
         principal = _admit(gateway, request)
         if isinstance(principal, web.Response):
             return principal
-        return _response(end_session(gateway, principal, request.headers))
+        return plain_response(end_session(gateway, principal, request.headers))
 
     return [
         web.post("/mcp", post, expect_handler=_no_expectation),
@@ -79,57 +66,20 @@ def routes(gateway: Gateway, trusted_proxies: tuple[Network, ...]) -> list[web.R
     ]
 
 
-class _Stream:
-    """The answer to one POST: plain JSON, unless something has to be said before it."""
-
-    def __init__(self, request: web.Request) -> None:
-        self._request = request
-        self._response: web.StreamResponse | None = None
-        self._writing = asyncio.Lock()
-
-    async def notify(self, message: dict[str, Any]) -> None:
-        """Send one message now; commits to a stream. Nobody listening is no fault of the call."""
-        with suppress(ConnectionError):
-            await self.write(encode_message(message))
-
-    async def write(self, data: bytes) -> None:
-        async with self._writing:
-            if self._response is None:
-                self._response = web.StreamResponse(headers=_STREAM_HEADERS)
-                await self._response.prepare(self._request)
-            await self._response.write(data)
-
-    async def finish(self, answer: Answer) -> web.StreamResponse:
-        """Send the answer, as the whole response or as the stream's last event."""
-        if self._response is None:
-            return _response(answer)
-        if answer.message is not None:
-            await self.write(encode_message(answer.message))
-        await self._response.write_eof()
-        return self._response
-
-    async def keep_alive(self) -> None:
-        """A comment now and then, until cancelled: the answer is there."""
-        while True:
-            await self.write(KEEP_ALIVE)
-            await asyncio.sleep(KEEP_ALIVE_SECONDS)
-
-
 async def _serve(
-    gateway: Gateway, principal: Principal, http: HttpRequest, request: web.Request
+    gateway: Gateway,
+    principal: Principal,
+    http: HttpRequest,
+    request: web.Request,
+    silence: Silence,
 ) -> web.StreamResponse:
     """Run the call, and keep a stream open that stays silent for long."""
-    stream = _Stream(request)
-    comments: list[asyncio.Task[None]] = []
-    silence = asyncio.get_running_loop().call_later(
-        KEEP_ALIVE_SECONDS, lambda: comments.append(asyncio.create_task(stream.keep_alive()))
-    )
+    stream = AnswerStream(request)
+    silence.begin(stream)
     try:
         answer = await _uncancelled(request, _answer(gateway, principal, http, stream))
     finally:
-        silence.cancel()
-        for task in comments:
-            task.cancel()
+        silence.end(stream)
     return await stream.finish(answer)
 
 
@@ -145,7 +95,7 @@ def _uncancelled(request: web.Request, answering: Coroutine[Any, Any, Answer]) -
 
 
 async def _answer(
-    gateway: Gateway, principal: Principal, http: HttpRequest, stream: _Stream
+    gateway: Gateway, principal: Principal, http: HttpRequest, stream: AnswerStream
 ) -> Answer:
     try:
         return await serve(gateway, principal, http, stream.notify)
@@ -183,7 +133,8 @@ def _unauthenticated(gateway: Gateway, refusal: AuthenticationError) -> web.Resp
 
 def _media_types(request: web.Request) -> web.Response | None:
     """415 and 406. A charset other than UTF-8 would let the caller choose how we read."""
-    if not _JSON.fullmatch(request.headers.get(hdrs.CONTENT_TYPE, "")):
+    media = request.headers.get(hdrs.CONTENT_TYPE, "")
+    if media != "application/json" and not _JSON.fullmatch(media):
         return problem(415, "unsupported_media_type", "send `application/json` in UTF-8")
     accepted = request.headers.get(hdrs.ACCEPT, "").lower()
     if "*/*" in accepted or ("application/json" in accepted and "text/event-stream" in accepted):
@@ -206,10 +157,6 @@ async def _read_body(request: web.Request) -> bytes | None:
         return None
     except TimeoutError:
         raise web.HTTPRequestTimeout from None
-
-
-def _response(answer: Answer) -> web.Response:
-    return web.Response(status=answer.status, body=answer.body, headers=CIMultiDict(answer.headers))
 
 
 async def _no_expectation(_request: web.Request) -> None:
