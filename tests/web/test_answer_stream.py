@@ -90,8 +90,11 @@ async def test_what_is_said_behind_the_answer_is_not_sent(ask):
 
     async def comment_on_its_way(stream):
         late.append(asyncio.create_task(stream.write(KEEP_ALIVE)))
+        streams.append(stream)
 
+    streams = []
     kind, _, body = await ask(comment_on_its_way)
     await asyncio.gather(*late)
+    assert streams[0]._response is None
     assert kind == "application/json"
     assert body == ANSWER.body
