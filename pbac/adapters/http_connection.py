@@ -39,6 +39,7 @@ _VERSIONS: Final = ("1.1", "1.0")
 _WITHOUT_BODY: Final = frozenset({204, 304})
 _CODING: Final = b"transfer-encoding"
 _LENGTH: Final = b"content-length"
+_TIMER_SECONDS_OFF_MAX: Final = 0.002
 
 
 class UnsoundError(Exception):
@@ -144,8 +145,8 @@ class HttpConnection(asyncio.Protocol):
     """A transport with its parser. Not to be used before `connection_made`."""
 
     __slots__ = (
-        "_barren_bytes", "_exchange", "_header_bytes", "_interim", "_keeper", "_loop", "_parser",
-        "_paused", "_reusable", "_timer", "_transport", "_until_close", "lost",
+        "_barren_bytes", "_deadline", "_exchange", "_header_bytes", "_interim", "_keeper", "_loop",
+        "_parser", "_paused", "_reusable", "_timer", "_transport", "_until_close", "lost",
     )  # fmt: skip
 
     def __init__(self, loop: asyncio.AbstractEventLoop, keeper: Keeper) -> None:
@@ -156,6 +157,7 @@ class HttpConnection(asyncio.Protocol):
         self._transport: asyncio.Transport | None = None
         self._exchange: Exchange | None = None
         self._timer: asyncio.TimerHandle | None = None
+        self._deadline = 0.0
         self._paused = False
         self._fresh_answer()
 
@@ -175,16 +177,13 @@ class HttpConnection(asyncio.Protocol):
         self._exchange = exchange
         exchange.connection = self
         self._fresh_answer()
-        self._timer = self._loop.call_at(exchange.deadline, self._expire)
+        self._expire_at(exchange.deadline)
         transport.write(request)
         return True
 
     def finish(self) -> None:
         """End the exchange, and the connection too if the answer was not read to its end."""
         exchange, self._exchange = self._exchange, None
-        if self._timer is not None:
-            self._timer.cancel()
-            self._timer = None
         transport = self._transport
         if (
             self._reusable
@@ -206,9 +205,7 @@ class HttpConnection(asyncio.Protocol):
             self.finish()
             return
         exchange.drained_bytes = 0
-        if self._timer is not None:
-            self._timer.cancel()
-        self._timer = self._loop.call_later(UPSTREAM_DRAIN_SECONDS_MAX, self._expire)
+        self._expire_at(self._loop.time() + UPSTREAM_DRAIN_SECONDS_MAX)
         self.resume()
 
     def resume(self) -> None:
@@ -220,6 +217,9 @@ class HttpConnection(asyncio.Protocol):
     def abort(self) -> None:
         """Close at once. Nothing is sent or read any more, so no answer becomes complete."""
         self._until_close = False
+        if self._timer is not None:
+            self._timer.cancel()
+            self._timer = None
         self._keeper.drop(self)
         if self._transport is not None:
             self._transport.abort()
@@ -316,9 +316,23 @@ class HttpConnection(asyncio.Protocol):
 
     # --- ends -----------------------------------------------------------------------------
 
+    def _expire_at(self, deadline: float) -> None:
+        """Time the exchange. A timer that rings too early looks again, so few are ever set."""
+        self._deadline = deadline
+        if self._timer is not None:
+            if self._timer.when() <= deadline:
+                return
+            self._timer.cancel()
+        self._timer = self._loop.call_at(deadline, self._expire)
+
     def _expire(self) -> None:
+        self._timer = None
         exchange = self._exchange
-        if exchange is not None:
+        if exchange is None:
+            return
+        if self._deadline - self._loop.time() > _TIMER_SECONDS_OFF_MAX:
+            self._expire_at(self._deadline)
+        else:
             self._fail(wire.timed_out(exchange.seconds), None)
 
     def _fail(self, failure: UpstreamError, cause: Exception | None) -> None:

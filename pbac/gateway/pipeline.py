@@ -110,28 +110,37 @@ def rule(gateway: Gateway, policy_set: PolicySet, caller: Caller, call: ToolCall
             now_ms, ip=caller.ip, client=caller.client, name=gateway.settings.environment
         ),
     )
-    ruling = Ruling(call=call, request=request, decision=decide(policy_set, request), tool=tool)
+    decision = decide(policy_set, request)
+    plan = join(decision.duties)
     if tool is None:
-        return replace(ruling, refusal=unknown_tool(call.name))
-    plan = join(ruling.decision.duties)
-    refusal = (
-        _refuse_by_scope(principal, tool, ruling)
-        or _refuse_by_policy(policy_set, principal, tool, ruling)
-        or _refuse_by_arguments(tool, call)
-        or _refuse_by_duties(gateway, plan, request, now_ms)
+        refusal: Refusal | None = unknown_tool(call.name)
+    else:
+        refusal = (
+            _refuse_by_scope(principal, tool, call, decision)
+            or _refuse_by_policy(policy_set, principal, tool, request, decision)
+            or _refuse_by_arguments(tool, call)
+            or _refuse_by_duties(gateway, plan, request, now_ms)
+        )
+        if refusal is None:
+            gateway.sessions.count(principal.key, now_ms, server=tool.backend, tool=tool.name)
+    return Ruling(
+        call=call,
+        request=request,
+        decision=decision,
+        tool=tool,
+        plan=None if isinstance(plan, DutyConflict) else plan,
+        refusal=refusal,
     )
-    if refusal is not None or isinstance(plan, DutyConflict):
-        return replace(ruling, refusal=refusal)
-    gateway.sessions.count(principal.key, now_ms, server=tool.backend, tool=tool.name)
-    return replace(ruling, plan=plan)
 
 
-def _refuse_by_scope(principal: Principal, tool: Tool, ruling: Ruling) -> Refusal | None:
+def _refuse_by_scope(
+    principal: Principal, tool: Tool, call: ToolCall, decision: Decision
+) -> Refusal | None:
     if tool.scope in principal.scopes:
         return None
     # Consenting would not help where policy denies anyway: then the tool does not exist for it.
-    if not ruling.decision.permitted:
-        return unknown_tool(ruling.call.name)
+    if not decision.permitted:
+        return unknown_tool(call.name)
     return Refusal(
         code="insufficient_scope",
         message=f"this call needs the scope `{tool.scope}`",
@@ -141,12 +150,16 @@ def _refuse_by_scope(principal: Principal, tool: Tool, ruling: Ruling) -> Refusa
 
 
 def _refuse_by_policy(
-    policy_set: PolicySet, principal: Principal, tool: Tool, ruling: Ruling
+    policy_set: PolicySet,
+    principal: Principal,
+    tool: Tool,
+    request: DecisionRequest,
+    decision: Decision,
 ) -> Refusal | None:
-    if ruling.decision.permitted:
+    if decision.permitted:
         return None
-    listed = is_shown(policy_set, principal, tool, ruling.request.env)
-    return denied(ruling.decision, withheld=not listed)
+    listed = is_shown(policy_set, principal, tool, request.env)
+    return denied(decision, withheld=not listed)
 
 
 def _refuse_by_arguments(tool: Tool, call: ToolCall) -> Refusal | None:

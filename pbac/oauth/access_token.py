@@ -10,6 +10,7 @@ from __future__ import annotations
 import hashlib
 import re
 import zlib
+from binascii import b2a_base64
 from collections.abc import Callable
 from typing import Final
 
@@ -18,21 +19,25 @@ from pbac.oauth.model import PrincipalRecord
 
 PREFIX: Final = "pbac_at_"
 _RANDOM_BYTES: Final = 32
-_FORM: Final = re.compile(r"(pbac_at_[A-Za-z0-9_-]{43})([A-Za-z0-9_-]{6})")
+_CHECKSUM_CHARACTERS: Final = 6
+_FORM: Final = re.compile(r"pbac_at_[A-Za-z0-9_-]{49}")
+_URL_SAFE: Final = bytes.maketrans(b"+/", b"-_")
 
 
 def new_access_token(entropy: Callable[[int], bytes]) -> str:
     """A new token's text, to be shown once. `entropy(n)` gives n unpredictable bytes."""
     body = PREFIX + base64url.encode(entropy(_RANDOM_BYTES))
-    return body + _checksum(body)
+    return body + _checksum(body.encode("ascii")).decode("ascii")
 
 
 def hash_access_token(text: str) -> bytes | None:
     """What the store knows the token by, or None for text that never was a token of ours."""
-    form = _FORM.fullmatch(text)
-    if form is None or _checksum(form[1]) != form[2]:
+    if not _FORM.fullmatch(text):
         return None
-    return hashlib.sha256(text.encode("ascii")).digest()
+    data = text.encode("ascii")
+    if _checksum(data[:-_CHECKSUM_CHARACTERS]) != data[-_CHECKSUM_CHARACTERS:]:
+        return None
+    return hashlib.sha256(data).digest()
 
 
 def find_fault(record: PrincipalRecord, *, resource: str, now_ms: int) -> str | None:
@@ -52,5 +57,7 @@ def find_fault(record: PrincipalRecord, *, resource: str, now_ms: int) -> str | 
     return None
 
 
-def _checksum(body: str) -> str:
-    return base64url.encode(zlib.crc32(body.encode("ascii")).to_bytes(4, "big"))
+def _checksum(body: bytes) -> bytes:
+    """CRC-32 in base64url; written out, since every call asks for it."""
+    text = b2a_base64(zlib.crc32(body).to_bytes(4, "big"), newline=False)
+    return text[:_CHECKSUM_CHARACTERS].translate(_URL_SAFE)
