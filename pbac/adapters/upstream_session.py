@@ -15,7 +15,7 @@ from pbac.base.limits import CURSOR_CHARACTERS_MAX, TOOL_PAGES_MAX, TOOLS_PER_BA
 from pbac.gateway.upstream import OnNotification, ServerFacts, UpstreamError, UpstreamFailure
 from pbac.mcp import jsonrpc, wire_errors
 from pbac.mcp.jsonrpc import Failure, Notification, Request
-from pbac.mcp.messages import TRACE_KEYS, read_client_info
+from pbac.mcp.messages import LOG_MESSAGE, PROGRESS, TRACE_KEYS, read_client_info
 from pbac.mcp.modern import CAPABILITIES_KEY, CLIENT_INFO_KEY, SERVER_INFO_KEY, ServerInfo
 from pbac.mcp.versions import (
     LEGACY_VERSIONS,
@@ -199,11 +199,11 @@ class Relay:
         if self._on_notification is None:
             return
         params = notification.params
-        if notification.method == "notifications/progress":
+        if notification.method == PROGRESS:
             if self._caller_token is None or params.get("progressToken") != self.own_token:
                 return
             params = {**params, "progressToken": self._caller_token}
-        elif notification.method != "notifications/message":
+        elif notification.method != LOG_MESSAGE:
             return
         await self._on_notification(
             {"jsonrpc": "2.0", "method": notification.method, "params": params}

@@ -27,7 +27,7 @@ from pbac.mcp.legacy_session import (
     initialize_result,
     require_session_id,
 )
-from pbac.mcp.messages import read_initialize, read_list, read_tool_call
+from pbac.mcp.messages import LOG_MESSAGE, read_initialize, read_list, read_tool_call
 from pbac.mcp.methods import require_method, require_notification
 from pbac.mcp.parameter_headers import check_headers
 from pbac.mcp.versions import MODERN_VERSIONS, Wire, choose_era
@@ -109,7 +109,7 @@ def _session(
 async def _dispatch(gateway: Gateway, incoming: _Incoming, wire: Wire) -> Answer:
     match incoming.message:
         case Request() as request:
-            client = _client(incoming, request, wire)
+            client, notify = _introduction(incoming, request, wire)
             require_method(request.method, wire, request.id)
             caller = Caller(
                 principal=incoming.principal,
@@ -117,7 +117,7 @@ async def _dispatch(gateway: Gateway, incoming: _Incoming, wire: Wire) -> Answer
                 request_id=request.id,
                 ip=incoming.http.ip,
                 client=client,
-                notify=incoming.notify,
+                notify=notify,
             )
             return await _SERVED[request.method](gateway, caller, request, incoming.http)
         case Notification() as notification:
@@ -129,14 +129,26 @@ async def _dispatch(gateway: Gateway, incoming: _Incoming, wire: Wire) -> Answer
             raise JsonRpcError("invalid_request", "send one request or notification")
 
 
-def _client(incoming: _Incoming, request: Request, wire: Wire) -> str:
-    """What the client calls itself, once the era's own ladder has been climbed."""
+def _introduction(incoming: _Incoming, request: Request, wire: Wire) -> tuple[str, Notify]:
+    """What the client calls itself and how it may be notified, by its era's own ladder."""
     sent, session = incoming.http.headers, incoming.session
     if wire.modern:
-        return modern.read_envelope(request, sent).client_name
+        envelope = modern.read_envelope(request, sent)
+        return envelope.client_name, _only_wanted(incoming.notify, envelope.log_level)
     if session is None and request.method != "initialize":
         require_session_id(sent, request.id)
-    return session.client_name if session else ""
+    return session.client_name if session else "", incoming.notify
+
+
+def _only_wanted(notify: Notify, log_level: str | None) -> Notify:
+    """Notifications without the log messages that the request did not ask for."""
+
+    async def send(message: dict[str, Any]) -> None:
+        is_log = message["method"] == LOG_MESSAGE
+        if not is_log or modern.is_wanted(message["params"].get("level"), log_level):
+            await notify(message)
+
+    return send
 
 
 # --- one served method, one function ----------------------------------------------------------

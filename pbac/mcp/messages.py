@@ -22,6 +22,9 @@ from pbac.base.lookalikes import lookalike
 from pbac.mcp.jsonrpc import Request, is_request_id
 from pbac.mcp.wire_errors import JsonRpcError, RequestId
 
+LOG_MESSAGE: Final = "notifications/message"
+PROGRESS: Final = "notifications/progress"
+
 TRACE_KEYS: Final = ("traceparent", "tracestate", "baggage")
 """W3C trace context: the only members of a caller's `_meta` that travel on."""
 

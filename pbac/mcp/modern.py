@@ -109,6 +109,17 @@ def _check_mirrors(request: Request, sent: Headers, version: str) -> None:
         )
 
 
+def is_wanted(level: Any, wanted: str | None) -> bool:
+    """Whether a log message of this level may be sent for a request that asked for `wanted`.
+
+    2026-07-28 logging: without a level in the request the server "MUST NOT" send any. A level that
+    is none of RFC 5424 is taken for the most severe.
+    """
+    if wanted is None:
+        return False
+    return level not in LOG_LEVELS or LOG_LEVELS.index(level) >= LOG_LEVELS.index(wanted)
+
+
 def _log_level(meta: dict[str, Any]) -> str | None:
     level = meta.get(LOG_LEVEL_KEY)
     return level if level in LOG_LEVELS else None

@@ -153,3 +153,36 @@ async def test_a_notification_is_accepted_and_forwarded_nowhere(world):
     answer = await world.send({"jsonrpc": "2.0", "method": "notifications/cancelled"})
     assert (answer.status, answer.body) == (202, b"")
     assert world.upstream.calls == []
+
+
+LOGS = [
+    {"jsonrpc": "2.0", "method": "notifications/message", "params": {"level": level, "data": "x"}}
+    for level in ("debug", "warning", "error", "made_up")
+]
+PROGRESS = {"jsonrpc": "2.0", "method": "notifications/progress", "params": {"progress": 1}}
+
+
+@pytest.mark.parametrize(
+    ("wanted", "levels"),
+    [
+        (None, []),
+        ("loud", []),
+        ("warning", ["warning", "error", "made_up"]),
+        ("debug", ["debug", "warning", "error", "made_up"]),
+    ],
+)
+async def test_a_modern_request_gets_the_log_messages_it_asked_for(world, wanted, levels):
+    world.upstream.notifications = [*LOGS, PROGRESS]
+    key = "io.modelcontextprotocol/logLevel"
+    meta = {} if wanted is None else {key: wanted}
+    await world.ask("tools/call", {"name": "get_price", "arguments": {}, "_meta": meta})
+    told = [message["params"]["level"] for message in world.told[:-1]]
+    assert told == levels
+    assert world.told[-1] == PROGRESS, "progress is asked for by its token, not by a level"
+
+
+async def test_a_legacy_session_that_set_no_level_gets_every_log_message(world):
+    """2025-11-25 logging: "If no logging/setLevel [...] the server MAY decide"."""
+    world.upstream.notifications = LOGS
+    await world.call("get_price", version="2025-11-25")
+    assert world.told == LOGS
