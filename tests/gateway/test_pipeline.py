@@ -159,7 +159,7 @@ async def test_a_result_is_redacted_everywhere_the_rule_says(world, version):
 
 
 async def test_a_redacted_call_has_no_side_door_for_notifications(world):
-    world.upstream.notifications = [{"method": "notifications/message", "params": {}}]
+    world.upstream.notifications = [{"method": "notifications/progress", "params": {}}]
     await world.call("get_card")
     assert world.told == []
     await world.call("get_price")
