@@ -12,7 +12,7 @@ import time
 from collections import Counter
 
 import pytest
-from world_of_bad_input import (
+from support.bad_input import (
     ANY,
     NAMES,
     POLICIES,

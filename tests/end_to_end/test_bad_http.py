@@ -5,7 +5,7 @@ from __future__ import annotations
 import re
 
 import pytest
-from world_of_bad_input import call
+from support.bad_input import call
 
 HEADERS = {
     "text/plain": ({"Content-Type": "text/plain"}, 415),

@@ -11,7 +11,7 @@ import time
 from collections import Counter
 
 import pytest
-from world_of_bad_input import call, eventually
+from support.bad_input import call, eventually
 
 
 def test_a_sound_call_passes(world):

@@ -1,7 +1,4 @@
-"""A gateway of two backends, one agent's token, and a raw HTTP client that sends what it is told.
-
-`conftest` makes this importable as `world_of_bad_input`; the tests of bad input share it.
-"""
+"""A gateway of two backends, one agent's token, and a raw HTTP client that sends what it is told."""
 
 from __future__ import annotations
 
