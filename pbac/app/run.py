@@ -333,7 +333,8 @@ def application(parts: Parts) -> web.Application:
                     middleware.origin(
                         middleware.own_origins(config.public_url, listen, config.allowed_origins)
                     ),
-                ]
+                ],
+                gateway.counters.refused,
             ),
         ],
     )

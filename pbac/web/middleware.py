@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import logging
 from collections.abc import Callable, Iterable
-from typing import Final, TypeAlias
+from typing import Final, NamedTuple, TypeAlias
 from urllib.parse import urlsplit
 
 from aiohttp import hdrs, web
@@ -69,12 +69,20 @@ def faults(count: Callable[[str], None]) -> Middleware:
     return middleware
 
 
-Check: TypeAlias = Callable[[web.Request], web.Response | None]
-"""Looks at one request and gives the answer that refuses it, or None."""
+class Refused(NamedTuple):
+    """Why a request does not pass the door: HTTP status, symbolic code, text for the sender."""
+
+    status: int
+    code: str
+    message: str
 
 
-def door(checks: Iterable[Check]) -> Middleware:
-    """Ask every check in turn, before any route; the first refusal answers."""
+Check: TypeAlias = Callable[[web.Request], Refused | None]
+"""Looks at one request and says why it is refused, or None."""
+
+
+def door(checks: Iterable[Check], count: Callable[[str], None]) -> Middleware:
+    """Ask every check in turn, before any route; the first refusal is counted and answers."""
     asked = tuple(checks)
 
     @web.middleware
@@ -82,7 +90,8 @@ def door(checks: Iterable[Check]) -> Middleware:
         for check in asked:
             refused = check(request)
             if refused is not None:
-                return refused
+                count(refused.code)
+                return problem(*refused)
         return await handler(request)
 
     return middleware
@@ -92,19 +101,19 @@ def edge(paths: Iterable[str]) -> Check:
     """Refuse what is not plain HTTP/1.1 to a path spelled exactly as we publish it."""
     known = frozenset(paths)
 
-    def check(request: web.Request) -> web.Response | None:
+    def check(request: web.Request) -> Refused | None:
         # `//mcp`, `/%6Dcp` and `/mcp/` are other spellings that a proxy may read otherwise.
         if request.raw_path.partition("?")[0] not in known:
-            return problem(404, "not_found", "there is nothing at this path")
+            return Refused(404, "not_found", "there is nothing at this path")
         if request.version != (1, 1):
-            return problem(400, "http_version", "speak HTTP/1.1")
+            return Refused(400, "http_version", "speak HTTP/1.1")
         headers = request.headers
         if hdrs.UPGRADE in headers:
-            return problem(400, "upgrade_refused", "this connection is not upgraded")
+            return Refused(400, "upgrade_refused", "this connection is not upgraded")
         if headers.get(hdrs.CONTENT_ENCODING, "identity").lower() != "identity":
-            return problem(415, "unsupported_content_encoding", "send the body unencoded")
+            return Refused(415, "unsupported_content_encoding", "send the body unencoded")
         if twice := repeated(request.raw_headers):
-            return problem(400, "duplicate_header", f"the header `{twice}` is sent twice")
+            return Refused(400, "duplicate_header", f"the header `{twice}` is sent twice")
         return None
 
     return check
@@ -133,9 +142,9 @@ def host(allowed: Iterable[str]) -> Check:
     """Only our own names: a rebound DNS name must not reach a gateway on loopback."""
     known = frozenset(name.lower() for name in allowed)
 
-    def check(request: web.Request) -> web.Response | None:
+    def check(request: web.Request) -> Refused | None:
         if request.headers.get(hdrs.HOST, "").lower() not in known:
-            return problem(403, "host_refused", "this gateway does not answer to that host name")
+            return Refused(403, "host_refused", "this gateway does not answer to that host name")
         return None
 
     return check
@@ -148,10 +157,10 @@ def origin(allowed: Iterable[str]) -> Check:
     """
     known = frozenset(allowed)
 
-    def check(request: web.Request) -> web.Response | None:
+    def check(request: web.Request) -> Refused | None:
         sent = request.headers.get(hdrs.ORIGIN)
         if sent is not None and sent not in known:
-            return problem(403, "origin_refused", "requests from that origin are not accepted")
+            return Refused(403, "origin_refused", "requests from that origin are not accepted")
         return None
 
     return check

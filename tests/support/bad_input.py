@@ -100,6 +100,7 @@ class World:
     token: str
     bodies: list = field(default_factory=list)
     secrets: list = field(default_factory=list)
+    names: dict = field(default_factory=lambda: NAMES)
 
     def connect(self):
         return socket.create_connection(("127.0.0.1", self.gateway.port), 10)
