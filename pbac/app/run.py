@@ -11,14 +11,10 @@ import asyncio
 import gc
 import logging
 import signal
-import ssl
 import sys
-from collections.abc import AsyncIterator, Callable, Coroutine, Sequence
+from collections.abc import AsyncIterator, Coroutine, Sequence
 from contextlib import AsyncExitStack, asynccontextmanager
 from typing import Any, Final
-
-from aiohttp import web
-from watchfiles import awatch
 
 from pbac import __version__
 from pbac.adapters.http_pool import HttpPool
@@ -27,23 +23,14 @@ from pbac.adapters.sqlite_state import open_state
 from pbac.app.assemble import Parts, assemble, open_audit, undeclared_ceilings
 from pbac.app.config import Config
 from pbac.app.discovery import keep_discovering
+from pbac.app.listen import listening
 from pbac.app.outbox import keep_recording_changes
 from pbac.audit.record import GatewayRecord, PolicyRecord
 from pbac.audit.storage import AuditUnavailable
 from pbac.base.clock import SystemClock
 from pbac.base.errors import PbacError
-from pbac.base.limits import (
-    CONNECTION_IDLE_SECONDS_MAX,
-    HEADER_LINE_BYTES_MAX,
-    REQUEST_BODY_BYTES_MAX,
-    SHUTDOWN_SECONDS_MAX,
-)
 from pbac.pdp.administration import Publication
 from pbac.pdp.policy_set import PolicySet
-from pbac.web import health_routes, mcp_routes, middleware, oauth_routes
-from pbac.web.malformed import server_logger
-from pbac.web.peer import networks
-from pbac.web.tls import TlsError, load_certificate, server_context
 
 RECORD_RETRY_SECONDS: Final = 1.0
 """Between two tries to record a policy change when the record has no room."""
@@ -117,7 +104,7 @@ async def serving(config: Config) -> AsyncIterator[Parts]:
         tasks.start(_keep_policies(parts, publication))
         tasks.start(_keep_refusals(parts))
         tasks.start(keep_recording_changes(state, audit))
-        await stack.enter_async_context(_listening(parts, tasks))
+        await stack.enter_async_context(listening(parts, tasks.start))
         _settle_memory()
         yield parts
 
@@ -257,97 +244,3 @@ async def _record_stop(parts: Parts) -> None:
         parts.audit.enqueue(GatewayRecord(event="stopped"))
     except AuditUnavailable:
         _log.error("the stop could not be recorded")
-
-
-async def _keep_certificate(config: Config, context: ssl.SSLContext) -> None:
-    """Load certificate and key again whenever one of the files changes."""
-    assert config.tls is not None
-    certificate, key = config.path(config.tls.certificate), config.path(config.tls.key)
-    pair = {str(certificate), str(key)}
-    changes = awatch(
-        certificate.parent,
-        key.parent,
-        debounce=50,
-        step=10,
-        # The folder may hold a log that grows with every line about a change in the folder.
-        watch_filter=lambda _, path: path in pair,
-    )
-    async for _ in changes:
-        try:
-            load_certificate(context, certificate, key)
-        except TlsError as error:
-            _log.error("%s; the certificate loaded before serves on", error.message)
-
-
-# --- the listener -----------------------------------------------------------------------------
-
-
-@asynccontextmanager
-async def _listening(parts: Parts, tasks: _Tasks) -> AsyncIterator[None]:
-    """Accept connections; at the end finish what is being answered, then close."""
-    config = parts.config
-    host, port = config.listen_address
-    runner = web.AppRunner(
-        application(parts),
-        access_log=None,
-        logger=server_logger(parts.gateway.counters.refused),
-        auto_decompress=False,  # an encoded body is refused, never unpacked
-        handler_cancellation=True,
-        keepalive_timeout=CONNECTION_IDLE_SECONDS_MAX,
-        max_line_size=HEADER_LINE_BYTES_MAX,
-        max_field_size=HEADER_LINE_BYTES_MAX,
-        shutdown_timeout=SHUTDOWN_SECONDS_MAX,
-    )
-    await runner.setup()
-    try:
-        context = None
-        if config.tls is not None:
-            context = server_context(
-                config.path(config.tls.certificate), config.path(config.tls.key)
-            )
-            tasks.start(_keep_certificate(config, context))
-        await web.TCPSite(runner, host, port, ssl_context=context).start()
-        yield
-    finally:
-        await runner.cleanup()
-
-
-def application(parts: Parts) -> web.Application:
-    """Every route behind every middleware, outermost first."""
-    config, gateway = parts.config, parts.gateway
-    proxies = networks(config.trusted_proxies)
-    routes = [
-        *mcp_routes.routes(gateway, proxies),
-        *oauth_routes.routes(parts.issuance, proxies),
-        *health_routes.routes(gateway, parts.metrics, _audit_is_well(parts)),
-    ]
-    listen = config.listen_address
-    app = web.Application(
-        client_max_size=REQUEST_BODY_BYTES_MAX,
-        middlewares=[
-            middleware.faults(gateway.counters.refused),
-            middleware.door(
-                [
-                    middleware.edge(route.path for route in routes),
-                    middleware.host(middleware.own_hosts(config.public_url, listen)),
-                    middleware.origin(
-                        middleware.own_origins(config.public_url, listen, config.allowed_origins)
-                    ),
-                ],
-                gateway.counters.refused,
-            ),
-        ],
-    )
-    app.add_routes(routes)
-    return app
-
-
-def _audit_is_well(parts: Parts) -> Callable[[], bool]:
-    def is_well() -> bool:
-        try:
-            parts.audit.check()
-        except AuditUnavailable:
-            return False
-        return True
-
-    return is_well

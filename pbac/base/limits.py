@@ -22,6 +22,13 @@ JSON_MEMBERS_MAX: Final = 10_000
 HEADER_LINE_BYTES_MAX: Final = 8 * 1024
 REQUEST_BODY_SECONDS_MAX: Final = 30.0
 CONNECTION_IDLE_SECONDS_MAX: Final = 75.0
+# From the moment a connection is accepted until its first request head is whole.
+HEADERS_SECONDS_MAX: Final = 10.0
+CONNECTIONS_MAX: Final = 8_192
+# Open files kept free of callers' connections: upstreams, the record, the state.
+FILES_RESERVED: Final = 1_024
+CALLS_IN_FLIGHT_MAX: Final = 4_096
+CALLS_IN_FLIGHT_PER_PRINCIPAL_MAX: Final = 256
 SHUTDOWN_SECONDS_MAX: Final = 10.0
 
 # --- The policy language -------------------------------------------------------------------

@@ -10,6 +10,7 @@ from pbac.base.json import encode
 
 JSON: Final = ("Content-Type", "application/json")
 NO_STORE: Final = ("Cache-Control", "no-store")
+RETRY_SOON: Final = ("Retry-After", "1")
 
 
 class Answer(msgspec.Struct, frozen=True, kw_only=True):

@@ -11,7 +11,7 @@ from typing import Any, Final, TypeAlias
 
 import msgspec
 
-from pbac.gateway.answer import ACCEPTED, Answer, json_answer
+from pbac.gateway.answer import ACCEPTED, RETRY_SOON, Answer, json_answer
 from pbac.gateway.decision_request import environment
 from pbac.gateway.filters import shown_tools
 from pbac.gateway.gateway import Gateway
@@ -32,6 +32,9 @@ from pbac.mcp.methods import require_method, require_notification
 from pbac.mcp.parameter_headers import check_headers
 from pbac.mcp.versions import MODERN_VERSIONS, Wire, choose_era
 from pbac.mcp.wire_errors import JsonRpcError, http_status, result
+
+_PASSING: Final = frozenset({"overloaded", "rate_limited"})
+"""Refusals that say nothing about the call: the same one may pass in a moment."""
 
 CAPABILITIES: Final[dict[str, Any]] = {"tools": {}}
 """What the gateway serves; methods beyond it answer `method_not_found`."""
@@ -75,7 +78,9 @@ async def serve(
         return await _dispatch(gateway, incoming, wire)
     except JsonRpcError as refusal:
         gateway.counters.refused(refusal.code)
-        return json_answer(refusal.answer(), http_status(refusal.code, modern=is_modern))
+        headers = (RETRY_SOON,) if refusal.code in _PASSING else ()
+        status = http_status(refusal.code, modern=is_modern)
+        return json_answer(refusal.answer(), status, *headers)
 
 
 def end_session(gateway: Gateway, principal: Principal, sent: Headers) -> Answer:
@@ -205,7 +210,8 @@ async def _call_tool(
     if caller.wire.modern and (tool := offer.find(call.name)):
         mirrored = offer.parameter_headers(tool)
         check_headers(mirrored, call.arguments, http.headers, request.id)
-    return await call_tool(gateway, caller, call)
+    with gateway.in_flight.call(caller.principal.key, request.id):
+        return await call_tool(gateway, caller, call)
 
 
 _Served: TypeAlias = Callable[[Gateway, Caller, Request, HttpRequest], Awaitable[Answer]]

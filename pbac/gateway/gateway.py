@@ -9,6 +9,7 @@ from pbac.base.clock import Clock
 from pbac.duties.quota import Quotas
 from pbac.gateway.enforce import Denials
 from pbac.gateway.facts import Sessions
+from pbac.gateway.in_flight import InFlight
 from pbac.gateway.offer import Offer
 from pbac.gateway.ports import AuditLog, Counters, Published
 from pbac.gateway.principal import Principals
@@ -50,5 +51,6 @@ class Gateway:
     digest_arguments: Callable[[object], str]
     quotas: Quotas
     principals: Principals = field(default_factory=Principals)
+    in_flight: InFlight = field(default_factory=InFlight)
     sessions: Sessions = field(default_factory=Sessions)
     legacy_sessions: LegacySessions = field(default_factory=LegacySessions)

@@ -50,6 +50,7 @@ WIRE_ERRORS: Final[dict[str, WireError]] = {
     "duty_failed": WireError(-31006, 403, 403),
     "audit_unavailable": WireError(-31010, 503, 503),
     "overloaded": WireError(-31011, 503, 503),
+    "rate_limited": WireError(-31012, 429, 429),
     # Ours: what became of the upstream.
     "upstream_unavailable": WireError(-31020, 200, 503),
     "upstream_timeout": WireError(-31021, 200, 504),

@@ -11,7 +11,7 @@ from aiohttp import hdrs, web
 
 from pbac.audit.storage import AuditUnavailable
 from pbac.base.limits import REQUEST_BODY_BYTES_MAX, REQUEST_BODY_SECONDS_MAX
-from pbac.gateway.answer import Answer, json_answer
+from pbac.gateway.answer import RETRY_SOON, Answer, json_answer
 from pbac.gateway.authenticate import AuthenticationError, authenticate, challenge
 from pbac.gateway.endpoint import HttpRequest, end_session, serve
 from pbac.gateway.gateway import Gateway
@@ -103,7 +103,7 @@ async def _answer(
         # No record, no call. The cause is in the log and the metric, not in the answer.
         gateway.counters.refused("audit_unavailable")
         message = "the record cannot be written, so nothing was forwarded"
-        return json_answer(error(None, "audit_unavailable", message), 503, ("Retry-After", "1"))
+        return json_answer(error(None, "audit_unavailable", message), 503, RETRY_SOON)
 
 
 def _admit(gateway: Gateway, request: web.Request) -> Principal | web.Response:

@@ -15,6 +15,7 @@ from aiohttp import hdrs, web
 from aiohttp.typedefs import Handler, Middleware
 
 from pbac.base.json import encode
+from pbac.web.connections import Connections
 
 SENT_ONCE: Final = frozenset(
     {
@@ -47,14 +48,16 @@ def problem(status: int, code: str, message: str, **headers: str) -> web.Respons
 NO_STORE: Final = {"Cache-Control": "no-store", "X-Content-Type-Options": "nosniff"}
 
 
-def faults(count: Callable[[str], None]) -> Middleware:
+def faults(count: Callable[[str], None], connections: Connections) -> Middleware:
     """The last resort: an unexpected error is logged here and told nobody else.
 
-    `count` receives a symbolic code, for the metric that has to stay zero.
+    `count` receives a symbolic code, for the metric that has to stay zero. Being around everything,
+    this is also where `connections` learn which of them are busy.
     """
 
     @web.middleware
     async def middleware(request: web.Request, handler: Handler) -> web.StreamResponse:
+        connections.begin(request)
         try:
             return await handler(request)
         except web.HTTPException as error:
@@ -65,6 +68,8 @@ def faults(count: Callable[[str], None]) -> Middleware:
             count("internal_error")
             _log.exception("unexpected error at %s", request.path)
             return problem(500, "internal_error", "the gateway met an unexpected error")
+        finally:
+            connections.end(request)
 
     return middleware
 

@@ -28,6 +28,7 @@ from pbac.oauth.model import Publisher, ResourceServer
 from pbac.oauth.registration import prepare_by_operator, register
 from pbac.oauth.software_statement import sign_statement
 from pbac.oauth.storage import StorageError
+from pbac.web.connections import Connections
 from pbac.web.middleware import faults
 from pbac.web.oauth_routes import ENDPOINTS, PATHS, routes
 
@@ -132,7 +133,7 @@ class Gateway:
         return web.json_response({"ok": True})
 
     async def start(self):
-        app = web.Application(middlewares=[faults(self.log.refused)])
+        app = web.Application(middlewares=[faults(self.log.refused, Connections(self.log.refused))])
         app.add_routes(routes(self.service, ()))
         app.router.add_post("/mcp", self.mcp)
         self.runner = web.AppRunner(app)

@@ -1,0 +1,141 @@
+"""The listener: every route behind every middleware, TLS, and how many may connect."""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+import ssl
+from collections.abc import AsyncIterator, Callable, Coroutine
+from contextlib import asynccontextmanager
+from typing import Any, Final
+
+from aiohttp import web
+from watchfiles import awatch
+
+from pbac.app.assemble import Parts
+from pbac.app.config import Config
+from pbac.audit.storage import AuditUnavailable
+from pbac.base.limits import (
+    CONNECTION_IDLE_SECONDS_MAX,
+    HEADER_LINE_BYTES_MAX,
+    REQUEST_BODY_BYTES_MAX,
+    SHUTDOWN_SECONDS_MAX,
+)
+from pbac.web import health_routes, mcp_routes, middleware, oauth_routes
+from pbac.web.connections import Connections, connections_max
+from pbac.web.malformed import server_logger
+from pbac.web.peer import networks
+from pbac.web.tls import TlsError, load_certificate, server_context
+
+ACCEPT_BACKLOG: Final = 1_024
+"""Connections the kernel may hold until we accept them: a burst is not refused."""
+
+_log = logging.getLogger("pbac")
+
+
+@asynccontextmanager
+async def listening(
+    parts: Parts, start: Callable[[Coroutine[Any, Any, None]], None]
+) -> AsyncIterator[None]:
+    """Accept connections; at the end finish what is being answered, then close.
+
+    `start` runs something beside the requests until the gateway stops.
+    """
+    config = parts.config
+    host, port = config.listen_address
+    connections = Connections(parts.gateway.counters.refused, connections_max=connections_max())
+    runner = web.AppRunner(
+        application(parts, connections),
+        access_log=None,
+        logger=server_logger(parts.gateway.counters.refused),
+        auto_decompress=False,  # an encoded body is refused, never unpacked
+        handler_cancellation=True,
+        keepalive_timeout=CONNECTION_IDLE_SECONDS_MAX,
+        max_line_size=HEADER_LINE_BYTES_MAX,
+        max_field_size=HEADER_LINE_BYTES_MAX,
+        shutdown_timeout=SHUTDOWN_SECONDS_MAX,
+    )
+    await runner.setup()
+    listener: asyncio.Server | None = None
+    try:
+        context = None
+        if config.tls is not None:
+            context = server_context(
+                config.path(config.tls.certificate), config.path(config.tls.key)
+            )
+            start(_keep_certificate(config, context))
+        assert runner.server is not None
+        listener = await asyncio.get_running_loop().create_server(
+            connections.accepting(runner.server),
+            host,
+            port,
+            ssl=context,
+            backlog=ACCEPT_BACKLOG,
+        )
+        start(connections.keep_sweeping())
+        yield
+    finally:
+        if listener is not None:
+            listener.close()
+        await runner.cleanup()
+
+
+def application(parts: Parts, connections: Connections) -> web.Application:
+    """Every route behind every middleware, outermost first."""
+    config, gateway = parts.config, parts.gateway
+    proxies = networks(config.trusted_proxies)
+    routes = [
+        *mcp_routes.routes(gateway, proxies),
+        *oauth_routes.routes(parts.issuance, proxies),
+        *health_routes.routes(gateway, parts.metrics, _audit_is_well(parts)),
+    ]
+    listen = config.listen_address
+    app = web.Application(
+        client_max_size=REQUEST_BODY_BYTES_MAX,
+        middlewares=[
+            middleware.faults(gateway.counters.refused, connections),
+            middleware.door(
+                [
+                    middleware.edge(route.path for route in routes),
+                    middleware.host(middleware.own_hosts(config.public_url, listen)),
+                    middleware.origin(
+                        middleware.own_origins(config.public_url, listen, config.allowed_origins)
+                    ),
+                ],
+                gateway.counters.refused,
+            ),
+        ],
+    )
+    app.add_routes(routes)
+    return app
+
+
+def _audit_is_well(parts: Parts) -> Callable[[], bool]:
+    def is_well() -> bool:
+        try:
+            parts.audit.check()
+        except AuditUnavailable:
+            return False
+        return True
+
+    return is_well
+
+
+async def _keep_certificate(config: Config, context: ssl.SSLContext) -> None:
+    """Load certificate and key again whenever one of the files changes."""
+    assert config.tls is not None
+    certificate, key = config.path(config.tls.certificate), config.path(config.tls.key)
+    pair = {str(certificate), str(key)}
+    changes = awatch(
+        certificate.parent,
+        key.parent,
+        debounce=50,
+        step=10,
+        # The folder may hold a log that grows with every line about a change in the folder.
+        watch_filter=lambda _, path: path in pair,
+    )
+    async for _ in changes:
+        try:
+            load_certificate(context, certificate, key)
+        except TlsError as error:
+            _log.error("%s; the certificate loaded before serves on", error.message)
