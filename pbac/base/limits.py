@@ -28,7 +28,8 @@ CONNECTIONS_MAX: Final = 8_192
 # Open files kept free of callers' connections: upstreams, the record, the state.
 FILES_RESERVED: Final = 1_024
 CALLS_IN_FLIGHT_MAX: Final = 4_096
-CALLS_IN_FLIGHT_PER_PRINCIPAL_MAX: Final = 256
+# Fewer than the connections to one upstream, so that no agent can take them all.
+CALLS_IN_FLIGHT_PER_PRINCIPAL_MAX: Final = 64
 SHUTDOWN_SECONDS_MAX: Final = 10.0
 
 # --- The policy language -------------------------------------------------------------------

@@ -21,6 +21,16 @@ def answers(http: int | tuple[int, ...], errors: str, why: str) -> Decided:
 
 
 DECIDED = {
+    "DOS-06": answers(
+        415,
+        "unsupported_content_encoding",
+        "a body in any coding is refused before a byte of it is unpacked",
+    ),
+    "DOS-17": answers(
+        503,
+        "overloaded upstream_unavailable",
+        "each server has a bound of its own, reached long before the bound of all calls",
+    ),
     "MCP-39": answers(
         404,
         "session_not_found -32600",
