@@ -24,11 +24,19 @@ def answers(http: int | tuple[int, ...], errors: str, why: str, audit: str = "")
     return Decided(frozenset(statuses), frozenset(errors.split()), why, audit)
 
 
+_LEGACY_200 = (
+    "docs/reference/errors.md: legacy clients are answered with HTTP 200 wherever the envelope was "
+    "sound, since some of them drop the body of a 4xx"
+)
+
 DECIDED = {
+    "JSN-27": answers((200, 400, 404), "-32600 -32601", _LEGACY_200),
+    "JSN-30": answers((200, 400), "-32602", _LEGACY_200),
     "MCP-39": answers(
         404,
         "session_not_found -32600",
         "2025-11-25 transports: a session that is not the caller's is answered as one that does not "
         "exist, or its thief would learn that it is live",
+        audit="request.rejected",
     ),
 }

@@ -2,8 +2,12 @@
 
 from __future__ import annotations
 
-from hostile.areas import revocation
+from hostile.areas import json_bodies, json_forwarded, json_names, json_schemas, revocation
 
 ATTACKS = {
+    **json_bodies.ATTACKS,
+    **json_forwarded.ATTACKS,
+    **json_names.ATTACKS,
+    **json_schemas.ATTACKS,
     **revocation.ATTACKS,
 }
