@@ -7,6 +7,7 @@ import logging
 import ssl
 from collections.abc import AsyncIterator, Callable, Coroutine
 from contextlib import asynccontextmanager
+from functools import partial
 from typing import Any, Final
 
 from aiohttp import web
@@ -23,12 +24,21 @@ from pbac.base.limits import (
 )
 from pbac.web import health_routes, mcp_routes, middleware, oauth_routes
 from pbac.web.connections import Connections, connections_max
-from pbac.web.malformed import server_logger
+from pbac.web.malformed import Connection
 from pbac.web.peer import networks
 from pbac.web.tls import TlsError, load_certificate, server_context
 
 ACCEPT_BACKLOG: Final = 1_024
 """Connections the kernel may hold until we accept them: a burst is not refused."""
+
+_CONNECTION: Final[dict[str, Any]] = {
+    "access_log": None,
+    "logger": logging.getLogger("pbac.http"),
+    "auto_decompress": False,  # an encoded body is refused, never unpacked
+    "keepalive_timeout": CONNECTION_IDLE_SECONDS_MAX,
+    "max_line_size": HEADER_LINE_BYTES_MAX,
+    "max_field_size": HEADER_LINE_BYTES_MAX,
+}
 
 _log = logging.getLogger("pbac")
 
@@ -43,16 +53,11 @@ async def listening(
     """
     config = parts.config
     host, port = config.listen_address
-    connections = Connections(parts.gateway.counters.refused, connections_max=connections_max())
+    count = parts.gateway.counters.refused
+    connections = Connections(count, connections_max=connections_max())
     runner = web.AppRunner(
         application(parts, connections),
-        access_log=None,
-        logger=server_logger(parts.gateway.counters.refused),
-        auto_decompress=False,  # an encoded body is refused, never unpacked
         handler_cancellation=True,
-        keepalive_timeout=CONNECTION_IDLE_SECONDS_MAX,
-        max_line_size=HEADER_LINE_BYTES_MAX,
-        max_field_size=HEADER_LINE_BYTES_MAX,
         shutdown_timeout=SHUTDOWN_SECONDS_MAX,
     )
     await runner.setup()
@@ -64,9 +69,11 @@ async def listening(
                 config.path(config.tls.certificate), config.path(config.tls.key)
             )
             start(_keep_certificate(config, context))
+        loop = asyncio.get_running_loop()
         assert runner.server is not None
-        listener = await asyncio.get_running_loop().create_server(
-            connections.accepting(runner.server),
+        connect = partial(Connection, runner.server, loop=loop, count=count, **_CONNECTION)
+        listener = await loop.create_server(
+            connections.accepting(connect),
             host,
             port,
             ssl=context,

@@ -53,8 +53,8 @@ class Connections:
         self._silent: set[web.RequestHandler] = set()  # those that never asked anything
         self._busy = 0
 
-    def accepting(self, server: web.Server) -> Callable[[], asyncio.Protocol]:
-        """What makes a protocol of every accepted connection."""
+    def accepting(self, server: Callable[[], web.RequestHandler]) -> Callable[[], asyncio.Protocol]:
+        """What makes a protocol of every accepted connection; `server` makes those we take."""
         loop = asyncio.get_running_loop()
 
         def accept() -> asyncio.Protocol:
