@@ -20,7 +20,14 @@ def answers(http: int | tuple[int, ...], errors: str, why: str) -> Decided:
     return Decided(frozenset(statuses), frozenset(errors.split()), why)
 
 
+_NO_HEADER = (
+    "what cannot stand in one header line of at most 8 KiB (a line break, 8 MB) is refused by the "
+    "HTTP parser before anybody reads a token; everything shorter is 401"
+)
+
 DECIDED = {
+    "JWT-25": answers((400, 401), "invalid_token malformed_http duplicate_header", _NO_HEADER),
+    "JWT-26": answers((400, 401), "invalid_token malformed_http", _NO_HEADER),
     "MCP-39": answers(
         404,
         "session_not_found -32600",
