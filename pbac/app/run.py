@@ -41,7 +41,7 @@ from pbac.base.limits import (
 from pbac.pdp.administration import Publication
 from pbac.pdp.policy_set import PolicySet
 from pbac.web import health_routes, mcp_routes, middleware, oauth_routes
-from pbac.web.malformed import server_logger
+from pbac.web.malformed import Runner
 from pbac.web.peer import networks
 from pbac.web.tls import TlsError, load_certificate, server_context
 
@@ -287,16 +287,16 @@ async def _listening(parts: Parts, tasks: _Tasks) -> AsyncIterator[None]:
     """Accept connections; at the end finish what is being answered, then close."""
     config = parts.config
     host, port = config.listen_address
-    runner = web.AppRunner(
+    runner = Runner(
         application(parts),
+        count=parts.gateway.counters.refused,
+        shutdown_timeout=SHUTDOWN_SECONDS_MAX,
         access_log=None,
-        logger=server_logger(parts.gateway.counters.refused),
+        logger=logging.getLogger("pbac.http"),
         auto_decompress=False,  # an encoded body is refused, never unpacked
-        handler_cancellation=True,
         keepalive_timeout=CONNECTION_IDLE_SECONDS_MAX,
         max_line_size=HEADER_LINE_BYTES_MAX,
         max_field_size=HEADER_LINE_BYTES_MAX,
-        shutdown_timeout=SHUTDOWN_SECONDS_MAX,
     )
     await runner.setup()
     try:

@@ -84,6 +84,7 @@ def end_session(gateway: Gateway, principal: Principal, sent: Headers) -> Answer
         session_id = require_session_id(sent)
         gateway.legacy_sessions.end(session_id, principal.key, now=gateway.clock.monotonic())
     except JsonRpcError as refusal:
+        gateway.counters.refused(refusal.code)
         return json_answer(refusal.answer(), http_status(refusal.code, modern=False))
     return Answer(status=204)
 

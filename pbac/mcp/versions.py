@@ -83,6 +83,10 @@ def choose_era(
         case Era.MODERN:
             wire = Wire(Era.MODERN, header)
         case Era.LEGACY:
+            # Modern readers go by the body as much as by the header: what speaks with two tongues
+            # is refused here too.
+            if _claims_another(message, header):
+                raise headers.mismatch("the version header and the body disagree", request_id)
             if session_version not in (None, header):
                 raise JsonRpcError(
                     "invalid_request",
@@ -116,7 +120,7 @@ def _without_header(
 ) -> Wire:
     # 2026-07-28 transports: the header "MUST be included on every POST", so a body that claims
     # to be modern without it is refused rather than read by legacy rules.
-    if isinstance(message, Request | Notification) and _claims_modern(message):
+    if _claims_another(message, None):
         raise headers.mismatch("the header `mcp-protocol-version` is missing", request_id)
     wire = Wire(Era.LEGACY, session_version or BATCH_VERSION)
     if isinstance(message, Request) and message.method == "initialize":
@@ -125,9 +129,12 @@ def _without_header(
     return wire
 
 
-def _claims_modern(message: Request | Notification) -> bool:
-    meta = message.params.get("_meta")
-    return isinstance(meta, dict) and VERSION_KEY in meta
+def _claims_another(message: Message | Batch | None, header: str | None) -> bool:
+    """Whether the body names a revision, as modern ones do, and the header does not name it."""
+    meta = message.params.get("_meta") if isinstance(message, Request | Notification) else None
+    if not isinstance(meta, dict) or VERSION_KEY not in meta:
+        return False
+    return header is None or meta[VERSION_KEY] != header
 
 
 def _check_batch(wire: Wire, message: Message | Batch | None) -> None:

@@ -21,12 +21,16 @@ from pbac.mcp.versions import MODERN_VERSIONS
 from pbac.mcp.wire_errors import error
 from pbac.oauth.storage import StorageError
 from pbac.web.answer_stream import AnswerStream, Silence, plain_response
-from pbac.web.middleware import problem
+from pbac.web.middleware import Refused, problem
 from pbac.web.peer import Network, address_of
 
 _JSON: Final = re.compile(
     r'application/json[ \t]*(?:;[ \t]*charset[ \t]*=[ \t]*"?utf-8"?[ \t]*)?', re.IGNORECASE
 )
+
+TOO_LARGE: Final = Refused(413, "payload_too_large", "the body is larger than the gateway takes")
+NO_SESSIONS: Final = Refused(405, "method_not_allowed", "this revision has no sessions")
+UNEXPECTED: Final = Refused(417, "expectation_failed", "expect nothing but `100-continue`")
 
 
 def routes(gateway: Gateway, trusted_proxies: tuple[Network, ...]) -> list[web.RouteDef]:
@@ -37,12 +41,12 @@ def routes(gateway: Gateway, trusted_proxies: tuple[Network, ...]) -> list[web.R
         principal = _admit(gateway, request)
         if isinstance(principal, web.Response):
             return principal
-        if (refused := _media_types(request)) is not None:
-            return refused
+        if (refused := _media_types(request) or _too_large(request)) is not None:
+            return refused.answer(gateway.counters.refused)
         late = not request.content.is_eof()
         body = await _read_body(request)
         if body is None:
-            return problem(413, "payload_too_large", "the body is larger than the gateway takes")
+            return TOO_LARGE.answer(gateway.counters.refused)
         if late and isinstance(again := _admit(gateway, request), web.Response):
             return again  # revoked while the body was still on its way
         http = HttpRequest(
@@ -54,14 +58,20 @@ def routes(gateway: Gateway, trusted_proxies: tuple[Network, ...]) -> list[web.R
 
     async def delete(request: web.Request) -> web.StreamResponse:
         if request.headers.get(PROTOCOL_VERSION) in MODERN_VERSIONS:
-            return problem(405, "method_not_allowed", "this revision has no sessions", Allow="POST")
+            return NO_SESSIONS.answer(gateway.counters.refused, Allow="POST")
         principal = _admit(gateway, request)
         if isinstance(principal, web.Response):
             return principal
         return plain_response(end_session(gateway, principal, request.headers))
 
+    async def expectation(request: web.Request) -> web.Response | None:
+        # aiohttp would promise to read the body here, before the door and the token were asked;
+        # `_read_body` does once they were (RFC 9110 10.1.1).
+        expected = request.headers[hdrs.EXPECT].lower()
+        return None if expected == "100-continue" else UNEXPECTED.answer(gateway.counters.refused)
+
     return [
-        web.post("/mcp", post, expect_handler=_no_expectation),
+        web.post("/mcp", post, expect_handler=expectation),
         web.delete("/mcp", delete),
     ]
 
@@ -131,34 +141,35 @@ def _unauthenticated(gateway: Gateway, refusal: AuthenticationError) -> web.Resp
     return response
 
 
-def _media_types(request: web.Request) -> web.Response | None:
+def _media_types(request: web.Request) -> Refused | None:
     """415 and 406. A charset other than UTF-8 would let the caller choose how we read."""
     media = request.headers.get(hdrs.CONTENT_TYPE, "")
     if media != "application/json" and not _JSON.fullmatch(media):
-        return problem(415, "unsupported_media_type", "send `application/json` in UTF-8")
-    accepted = request.headers.get(hdrs.ACCEPT, "").lower()
+        return Refused(415, "unsupported_media_type", "send `application/json` in UTF-8")
+    # RFC 9110 5.3: a list may be sent over several lines.
+    accepted = ",".join(request.headers.getall(hdrs.ACCEPT, ())).lower()
     if "*/*" in accepted or ("application/json" in accepted and "text/event-stream" in accepted):
         return None
-    return problem(406, "not_acceptable", "accept both `application/json` and `text/event-stream`")
+    return Refused(406, "not_acceptable", "accept both `application/json` and `text/event-stream`")
+
+
+def _too_large(request: web.Request) -> Refused | None:
+    return TOO_LARGE if (request.content_length or 0) > REQUEST_BODY_BYTES_MAX else None
 
 
 async def _read_body(request: web.Request) -> bytes | None:
     """The body within its bounds of bytes and seconds; None when it is too large."""
-    if (request.content_length or 0) > REQUEST_BODY_BYTES_MAX:
-        return None
     try:
         # Nearly every body came along with its headers; a timer would cost more than reading it.
         if request.content.is_eof():
             body = request.content.read_nowait()
             return body if len(body) <= REQUEST_BODY_BYTES_MAX else None
         async with asyncio.timeout(REQUEST_BODY_SECONDS_MAX):
+            if hdrs.EXPECT in request.headers:
+                await request.writer.write(b"HTTP/1.1 100 Continue\r\n\r\n")
+                request.writer.output_size = 0  # the answer itself has not begun
             return await request.read()
     except web.HTTPRequestEntityTooLarge:
         return None
     except TimeoutError:
         raise web.HTTPRequestTimeout from None
-
-
-async def _no_expectation(_request: web.Request) -> None:
-    """Refuse `Expect: 100-continue`: it would be promised before the token was looked at."""
-    raise web.HTTPExpectationFailed

@@ -8,13 +8,14 @@ from __future__ import annotations
 
 import logging
 from collections.abc import Callable, Iterable
-from typing import Final, NamedTuple, TypeAlias
+from typing import Any, Final, NamedTuple, TypeAlias
 from urllib.parse import urlsplit
 
 from aiohttp import hdrs, web
 from aiohttp.typedefs import Handler, Middleware
 
 from pbac.base.json import encode
+from pbac.mcp.wire_errors import WIRE_ERRORS, error
 
 SENT_ONCE: Final = frozenset(
     {
@@ -30,17 +31,23 @@ SENT_ONCE: Final = frozenset(
         b"origin",
     }
 )
-"""Headers that two readers must not read differently: refused when sent twice."""
+"""Headers that two readers must not read differently: refused when sent twice or not in ASCII."""
+
+_CREDENTIAL: Final = b"authorization"
+_OF_MCP: Final = b"mcp-"
 
 _log = logging.getLogger("pbac.web")
 
 
 def problem(status: int, code: str, message: str, **headers: str) -> web.Response:
     """An error body outside of JSON-RPC: `{"error": code, "message": text}`."""
-    body = encode({"error": code, "message": message})
+    return _json(status, {"error": code, "message": message}, headers)
+
+
+def _json(status: int, tree: dict[str, Any], headers: dict[str, str]) -> web.Response:
     sent = {name.replace("_", "-"): value for name, value in headers.items()}
     return web.Response(
-        status=status, body=body, content_type="application/json", headers=NO_STORE | sent
+        status=status, body=encode(tree), content_type="application/json", headers=NO_STORE | sent
     )
 
 
@@ -50,17 +57,17 @@ NO_STORE: Final = {"Cache-Control": "no-store", "X-Content-Type-Options": "nosni
 def faults(count: Callable[[str], None]) -> Middleware:
     """The last resort: an unexpected error is logged here and told nobody else.
 
-    `count` receives a symbolic code, for the metric that has to stay zero.
+    `count` receives a symbolic code: why the server refused, or the one that has to stay zero.
     """
 
     @web.middleware
     async def middleware(request: web.Request, handler: Handler) -> web.StreamResponse:
         try:
             return await handler(request)
-        except web.HTTPException as error:
-            allow = {"Allow": error.headers["Allow"]} if "Allow" in error.headers else {}
-            code = (error.reason or "error").lower().replace(" ", "_")
-            return problem(error.status, code, f"{error.reason}".lower(), **allow)
+        except web.HTTPException as raised:
+            allow = {"Allow": raised.headers["Allow"]} if "Allow" in raised.headers else {}
+            code = (raised.reason or "error").lower().replace(" ", "_")
+            return Refused(raised.status, code, f"{raised.reason}".lower()).answer(count, **allow)
         except Exception:  # noqa: BLE001 (logged, counted, answered)
             count("internal_error")
             _log.exception("unexpected error at %s", request.path)
@@ -70,11 +77,18 @@ def faults(count: Callable[[str], None]) -> Middleware:
 
 
 class Refused(NamedTuple):
-    """Why a request does not pass the door: HTTP status, symbolic code, text for the sender."""
+    """Why a request goes no further: HTTP status, symbolic code, text for the sender."""
 
     status: int
     code: str
     message: str
+
+    def answer(self, count: Callable[[str], None], **headers: str) -> web.Response:
+        """What the sender is told, once `count` was. A word of MCP is told in MCP's own form."""
+        count(self.code)
+        if self.code in WIRE_ERRORS:
+            return _json(self.status, error(None, self.code, self.message), headers)
+        return problem(self.status, self.code, self.message, **headers)
 
 
 Check: TypeAlias = Callable[[web.Request], Refused | None]
@@ -90,8 +104,11 @@ def door(checks: Iterable[Check], count: Callable[[str], None]) -> Middleware:
         for check in asked:
             refused = check(request)
             if refused is not None:
-                count(refused.code)
-                return problem(*refused)
+                response = refused.answer(count)
+                if refused.status == 400:
+                    # Where this message ends is what two readers may disagree on as well.
+                    response.force_close()
+                return response
         return await handler(request)
 
     return middleware
@@ -112,25 +129,36 @@ def edge(paths: Iterable[str]) -> Check:
             return Refused(400, "upgrade_refused", "this connection is not upgraded")
         if headers.get(hdrs.CONTENT_ENCODING, "identity").lower() != "identity":
             return Refused(415, "unsupported_content_encoding", "send the body unencoded")
-        if twice := repeated(request.raw_headers):
-            return Refused(400, "duplicate_header", f"the header `{twice}` is sent twice")
-        return None
+        # `gzip, chunked` is a coding within a coding, and `identity` no longer exists (RFC 9112 7).
+        if headers.get(hdrs.TRANSFER_ENCODING, "chunked").lower() != "chunked":
+            return Refused(400, "unsupported_transfer_coding", "send plain chunks, or a length")
+        return ambiguous(request.raw_headers)
 
     return check
 
 
-def repeated(raw_headers: Iterable[tuple[bytes, bytes]]) -> str | None:
-    """The first security header that appears more than once, or that is not ASCII."""
+def ambiguous(raw_headers: Iterable[tuple[bytes, bytes]]) -> Refused | None:
+    """Why the first header that two readers could read differently is refused.
+
+    Those of MCP are refused in its words: 2026-07-28 transports, -32020 for all that is wrong with
+    a mirrored header. A credential beyond ASCII is left to those who answer credentials.
+    """
     sent = tuple(raw_headers)
     if len({name.lower() for name, _ in sent}) == len(sent) and _is_ascii(sent):
         return None
     seen: set[bytes] = set()
     for name, value in sent:
         lowered = name.lower()
-        if lowered in SENT_ONCE:
-            if lowered in seen or not value.isascii():
-                return lowered.decode("ascii")
-            seen.add(lowered)
+        if lowered not in SENT_ONCE:
+            continue
+        word, of_mcp = lowered.decode("ascii"), lowered.startswith(_OF_MCP)
+        if lowered in seen:
+            twice = Refused(400, "duplicate_header", f"the header `{word}` is sent twice")
+            return twice._replace(code="header_mismatch") if of_mcp else twice
+        if not value.isascii() and lowered != _CREDENTIAL:
+            odd = Refused(400, "header_not_ascii", f"the header `{word}` is not in ASCII")
+            return odd._replace(code="header_mismatch") if of_mcp else odd
+        seen.add(lowered)
     return None
 
 

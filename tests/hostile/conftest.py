@@ -8,9 +8,9 @@ import pytest
 from hostile import trust
 from hostile.areas import ATTACKS
 from hostile.catalogue import IN_FORCE, catalogue
-from hostile.policies import POLICIES
+from hostile.policies import POLICIES, TOOLS
 from hostile.stage import Stage
-from support.bad_input import ANY, TOOLS, World, both
+from support.bad_input import ANY, World, both
 from support.recorder import Recorder
 from support.served import serving
 

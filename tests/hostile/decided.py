@@ -7,17 +7,21 @@ from dataclasses import dataclass
 
 @dataclass(frozen=True, slots=True)
 class Decided:
-    """What replaces the catalogue's expectation; `errors` are words or numbers as text."""
+    """What replaces the catalogue's expectation; `errors` are words or numbers as text.
+
+    `audit` is "" where the catalogue's own is found.
+    """
 
     http: frozenset[int]
     errors: frozenset[str]
     why: str
+    audit: str = ""
 
 
-def answers(http: int | tuple[int, ...], errors: str, why: str) -> Decided:
+def answers(http: int | tuple[int, ...], errors: str, why: str, audit: str = "") -> Decided:
     """One row: statuses, and words or numbers with blanks between them."""
     statuses = (http,) if isinstance(http, int) else http
-    return Decided(frozenset(statuses), frozenset(errors.split()), why)
+    return Decided(frozenset(statuses), frozenset(errors.split()), why, audit)
 
 
 _NO_HEADER = (

@@ -66,21 +66,27 @@ class Stage:
         """One request of any method, in the way of this protocol version."""
         world = world or self.plain
         params = dict(params or {})
-        headers = {"Authorization": f"Bearer {token or world.token}"}
         if version == NEWEST:
             params["_meta"] = {
                 "io.modelcontextprotocol/protocolVersion": version,
                 "io.modelcontextprotocol/clientCapabilities": {},
                 **params.get("_meta", {}),
             }
-            named = params.get("name") or params.get("uri")
+        named = params.get("name") or params.get("uri")
+        headers = self.dress(method, named, version=version, world=world, token=token)
+        body = {"jsonrpc": "2.0", "id": 1, "method": method, "params": params}
+        return world.send(json.dumps(body).encode(), replace=headers)
+
+    def dress(self, method, named=None, *, version=NEWEST, world=None, token=None) -> dict:
+        """The headers that a request of any body wears in this protocol version."""
+        world = world or self.plain
+        headers = {"Authorization": f"Bearer {token or world.token}"}
+        if version == NEWEST:
             headers |= {"Mcp-Method": method, "Mcp-Name": named}
         else:
             session = self._session(world, version, token)
             headers |= {"Mcp-Method": None, "Mcp-Name": None, "Mcp-Session-Id": session}
-        headers["MCP-Protocol-Version"] = None if version == VERSIONS[0] else version
-        body = {"jsonrpc": "2.0", "id": 1, "method": method, "params": params}
-        return world.send(json.dumps(body).encode(), replace=headers)
+        return headers | {"MCP-Protocol-Version": None if version == VERSIONS[0] else version}
 
     def denied(self, tool, arguments=None, *, version=NEWEST, token=None) -> Iterator[Answer]:
         """A call that policy refuses: 403 where that is wanted, the same word in the result."""
@@ -149,10 +155,12 @@ def under_attack(case: Case, stage: Stage) -> Iterator[None]:
 
 def _is_audited(case: Case, stage: Stage, counted: float, decided: int) -> None:
     """Refusals are counted (and summed up in the record), decisions have a row each."""
+    expected = DECIDED[case.id].audit if case.id in DECIDED else ""
+    audit = expected or case.audit
     refused = ("request.rejected", "authn.failed", "edge.rejected", "oauth.dcr.refused")
-    if case.audit.startswith(refused):
+    if audit.startswith(refused):
         assert sum(map(refusals, stage.worlds)) > counted, "the refusal was not counted"
-    if case.audit.startswith(("authz.denied", "call.allowed")):
+    if audit.startswith(("authz.denied", "call.allowed")):
         eventually(
             lambda: sum(map(decisions, stage.worlds)) > decided, "the decision is not recorded"
         )

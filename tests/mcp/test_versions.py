@@ -53,6 +53,8 @@ REFUSED = [
     ([], request(params=MODERN_META), None, "header_mismatch"),
     ([], Notification(method="x", params=MODERN_META), None, "header_mismatch"),
     (version("2025-06-18"), request(), "2025-11-25", "invalid_request"),
+    (version("2025-06-18"), request(params=MODERN_META), "2025-06-18", "header_mismatch"),
+    (version("2025-06-18"), Notification(method="x", params=MODERN_META), None, "header_mismatch"),
     (version("2099-01-01"), request(params=UNKNOWN), None, "unsupported_version"),
     (version("2099-01-01"), request(), None, "unsupported_version"),
     (version("2024-11-05"), request(), None, "unsupported_version"),
