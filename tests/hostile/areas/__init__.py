@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
-from hostile.areas import jwt, revocation
+from hostile.areas import clock, dcr, introspection, jwt, revocation
 
 ATTACKS = {
+    **clock.ATTACKS,
+    **dcr.ATTACKS,
+    **introspection.ATTACKS,
     **jwt.ATTACKS,
     **revocation.ATTACKS,
 }
