@@ -11,7 +11,8 @@ empties it again. Random values rather than a count: two writers that race must 
 number behind. A writer that dies between commit and this store has acknowledged nothing; what it
 changed is seen when anything else changes, or after `CACHE_SECONDS_MAX`.
 
-The file holds nothing secret and nothing lasting; when it is lost, a new one does as well.
+The file holds nothing secret and nothing lasting; when it is lost between two runs, a new one does
+as well.
 """
 
 from __future__ import annotations
@@ -33,7 +34,9 @@ class Epoch:
         descriptor = os.open(path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
         try:
             if os.fstat(descriptor).st_size < _BYTES:
-                os.ftruncate(descriptor, _BYTES)
+                # Written, not only lengthened: a store into a page that a full disk has no room
+                # for would kill the process.
+                os.write(descriptor, bytes(_BYTES))
             self._map = mmap.mmap(descriptor, _BYTES)
         finally:
             os.close(descriptor)

@@ -7,7 +7,8 @@ what was acknowledged survives a crash and a power cut (with NORMAL it would not
 Reads on the way of every call run on the event loop's thread, with another connection and a
 bounded cache. INVARIANT: nothing is answered from a cache that was filled under another `Epoch`, or
 longer than `CACHE_SECONDS_MAX` ago: a revocation that was acknowledged, by this process or another,
-is seen by the very next call.
+is seen by the very next call. Nothing is acknowledged, nor remembered anew, when the files at their
+paths are no longer those that were opened: see `docs/decisions/state_epoch.md`.
 """
 
 from __future__ import annotations
@@ -25,6 +26,7 @@ from pathlib import Path
 from typing import Final, TypeVar
 
 from pbac.adapters.epoch import Epoch
+from pbac.adapters.opened_files import OpenedFiles
 from pbac.adapters.sqlite_migrations import migrate
 from pbac.adapters.sqlite_rows import FIND_PRINCIPAL, SqliteTransaction, read_principal
 from pbac.base.limits import (
@@ -62,11 +64,16 @@ class SqliteState:
     """
 
     def __init__(
-        self, writer: sqlite3.Connection, reader: sqlite3.Connection, epoch: Epoch
+        self,
+        writer: sqlite3.Connection,
+        reader: sqlite3.Connection,
+        epoch: Epoch,
+        files: OpenedFiles,
     ) -> None:
         self._writer = writer
         self._reader = reader
         self._epoch = epoch
+        self._files = files
         self._worker = ThreadPoolExecutor(max_workers=1, thread_name_prefix="sqlite-state")
         self._cache: OrderedDict[bytes, PrincipalRecord] = OrderedDict()
         self._cache_epoch = -1
@@ -90,6 +97,7 @@ class SqliteState:
                     self._writer.execute("ROLLBACK")
                 raise
             self._epoch.advance()
+            self._require_files()
             return result
 
     def read(self, rule: Callable[[Reader], Result]) -> Result:
@@ -115,6 +123,7 @@ class SqliteState:
         epoch, now = self._epoch.current(), time.monotonic()
         if epoch != self._cache_epoch or now >= self._cache_until:
             self._cache.clear()
+            self._require_files()
             self._cache_epoch, self._cache_until = epoch, now + CACHE_SECONDS_MAX
         record = self._cache.get(token_hash)
         if record is not None:
@@ -125,6 +134,14 @@ class SqliteState:
         except sqlite3.Error as error:
             raise _storage_error(error) from error
         return None if row is None else self._remember(token_hash, read_principal(row))
+
+    def _require_files(self) -> None:
+        path = self._files.replaced()
+        if path is not None:
+            raise StorageError(
+                f"`{path}` is not the file that was opened",
+                help="put it back, or start the gateway again on what is there now",
+            )
 
     def _remember(self, token_hash: bytes, record: PrincipalRecord) -> PrincipalRecord:
         self._cache[token_hash] = record
@@ -163,10 +180,12 @@ def open_state(directory: Path, now_ms: int) -> SqliteState:
             migrate(writer, now_ms)
             reader = _connect(path, STORAGE_READ_BUSY_SECONDS_MAX)
             reader.execute("PRAGMA query_only = ON")
+            names = (FILE_NAME, f"{FILE_NAME}-wal", EPOCH_NAME)
+            files = OpenedFiles(directory / name for name in names)
         except BaseException:
             writer.close()
             raise
-    return SqliteState(writer, reader, epoch)
+    return SqliteState(writer, reader, epoch, files)
 
 
 def _require_wal(connection: sqlite3.Connection, path: Path) -> None:
@@ -200,9 +219,9 @@ def _connect(path: Path, busy_seconds: float) -> sqlite3.Connection:
 def _storage_errors() -> Iterator[None]:
     try:
         yield
-    except sqlite3.Error as error:
+    except (sqlite3.Error, OSError) as error:
         raise _storage_error(error) from error
 
 
-def _storage_error(error: sqlite3.Error) -> StorageError:
+def _storage_error(error: Exception) -> StorageError:
     return StorageError(f"the state database failed: {error}".lower())

@@ -127,13 +127,18 @@ def sign(claims: Mapping[str, Any], key: SigningKey, *, typ: str) -> str:
 def is_identifier(value: Any) -> bool:
     """A non-empty, bounded string without control, format, unassigned or lone characters.
 
-    Identifiers end up in records and terminals, where such characters would lie to a reader.
+    Nor U+2028 and U+2029, which break lines. Identifiers end up in records and terminals, where
+    such characters would lie to a reader.
     """
     return (
         isinstance(value, str)
         and 0 < len(value) <= IDENTIFIER_CHARACTERS_MAX
-        and not any(unicodedata.category(character)[0] == "C" for character in value)
+        and not any(_would_lie(unicodedata.category(character)) for character in value)
     )
+
+
+def _would_lie(category: str) -> bool:
+    return category[0] == "C" or category in ("Zl", "Zp")
 
 
 def _split(token: str) -> _Parts:

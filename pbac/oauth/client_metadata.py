@@ -42,14 +42,25 @@ _WOULD_BE_FETCHED: Final = frozenset(
 )
 _SHOWN_TO_PEOPLE: Final = ("client_uri", "logo_uri", "policy_uri", "tos_uri")
 _LOOPBACK: Final = frozenset({"127.0.0.1", "::1", "localhost"})
+# RFC 6761, RFC 8375 and ICANN's list: names that mean another host to everybody who resolves them.
+_NOT_PUBLIC: Final = frozenset(
+    {"alt", "arpa", "corp", "home", "internal", "invalid", "lan", "local", "localdomain"}
+    | {"localhost", "mail", "onion", "test"}
+)
 _HOST_NAME: Final = re.compile(
     r"(?:[a-z0-9](?:[a-z0-9-]{0,61}[a-z0-9])?\.)+[a-z][a-z0-9-]*[a-z0-9]"
 )
 _NAME: Final = re.compile(r"[^\W_](?:[\w .'&()+/-]*[\w)+])?")
+# Letters of European names that have no plain letter within, and the one they are read as.
+_STROKED: Final = {"ß": "ss", "æ": "ae", "œ": "oe", "ø": "o", "đ": "d", "ð": "d", "ł": "l"} | {
+    "þ": "p",
+    "ħ": "h",
+}
 # Characters that pass for each other in most typefaces, beside case and accents.
 _LOOK_ALIKE: Final = str.maketrans(
-    {"0": "o", "1": "l", "i": "l", " ": None, "-": None, "_": None, ".": None, "'": None}
+    {"0": "o", "1": "l", "i": "l", " ": None, "-": None, "_": None, ".": None, "'": None} | _STROKED
 )
+_LOOK_ALIKE_PAIRS: Final = (("rn", "m"), ("vv", "w"))
 
 
 class ClientMetadata(msgspec.Struct, frozen=True, kw_only=True):
@@ -128,7 +139,8 @@ def parse_client_keys(metadata: ClientMetadata) -> tuple[dict[str, Any], ...]:
 def check_name(name: Any) -> None:
     """Refuse names a person could misread: other scripts, hidden and compatibility characters.
 
-    Only Latin letters: one Cyrillic look-alike makes another name that reads the same. An operator
+    Only letters that are an ASCII one with accents, and a few of European names: one Cyrillic
+    look-alike, one phonetic `ɡ` or click `ǀ` makes another name that reads the same. An operator
     who registers a client may name it in any script.
     """
     letters = [character for character in str(name) if character.isalpha()]
@@ -138,7 +150,7 @@ def check_name(name: Any) -> None:
         or unicodedata.normalize("NFKC", name) != name
         or _NAME.fullmatch(name) is None
         or "  " in name
-        or not all(unicodedata.name(letter, "").startswith("LATIN ") for letter in letters)
+        or not all(_is_plain_letter(letter) for letter in letters)
         or not all(digit.isascii() for digit in name if digit.isdigit())
     ):
         raise OAuthError(
@@ -150,7 +162,14 @@ def check_name(name: Any) -> None:
 def skeleton(name: str) -> str:
     """What is left of a name when case, accents, spacing and look-alike characters are ignored."""
     bare = "".join(c for c in unicodedata.normalize("NFKD", name) if not unicodedata.combining(c))
-    return bare.casefold().translate(_LOOK_ALIKE)
+    folded = bare.casefold().translate(_LOOK_ALIKE)
+    for pair, letter in _LOOK_ALIKE_PAIRS:
+        folded = folded.replace(pair, letter)
+    return folded
+
+
+def _is_plain_letter(letter: str) -> bool:
+    return unicodedata.normalize("NFKD", letter)[0].isascii() or letter.lower() in _STROKED
 
 
 def _check_uris(members: Mapping[str, Any]) -> None:
@@ -171,7 +190,7 @@ def _check_redirect_uri(uri: str, application_type: str) -> None:
     parts = _parse_uri(uri)
     loopback = parts.hostname in _LOOPBACK
     fits = {
-        "web": parts.scheme == "https" and bool(parts.hostname) and not loopback,
+        "web": parts.scheme == "https" and not _is_loopback(parts.hostname or "localhost"),
         "native": (parts.scheme == "http" and loopback) or "." in parts.scheme,
     }[application_type]
     if not fits or parts.fragment or parts.username is not None:
@@ -188,8 +207,22 @@ def _is_public_https(uri: str) -> bool:
     try:
         ipaddress.ip_address(parts.hostname)
     except ValueError:
-        return _HOST_NAME.fullmatch(parts.hostname) is not None
+        top = parts.hostname.rpartition(".")[2]
+        return _HOST_NAME.fullmatch(parts.hostname) is not None and top not in _NOT_PUBLIC
     return False
+
+
+def _is_loopback(host: str) -> bool:
+    """Also in the spellings that browsers and resolvers take for it: `127.1`, `x.localhost.`."""
+    name = host.rstrip(".")
+    try:
+        address = ipaddress.ip_address(name)
+    except ValueError:
+        last = name.rpartition(".")[2]
+        # WHATWG URL, host parsing: a host whose last label is a number is an IPv4 address.
+        return last == "localhost" or last.isdigit() or last.startswith("0x")
+    address = getattr(address, "ipv4_mapped", None) or address
+    return address.is_loopback or address.is_unspecified
 
 
 def _parse_uri(uri: str) -> SplitResult:

@@ -2,8 +2,12 @@
 
 from __future__ import annotations
 
+import errno
+import os
 import subprocess
 import sys
+
+import pytest
 
 from pbac.adapters.epoch import Epoch
 
@@ -33,3 +37,14 @@ def test_a_change_is_seen_from_another_process_at_once(tmp_path):
 def test_the_file_is_private(tmp_path):
     Epoch(tmp_path / "e").close()
     assert (tmp_path / "e").stat().st_mode & 0o777 == 0o600
+
+
+def test_a_full_disk_is_told_when_it_is_made(tmp_path, monkeypatch):
+    """Only lengthened, its page would be missing when it is stored into, which kills a process."""
+
+    def no_room(*_):
+        raise OSError(errno.ENOSPC, "no room")
+
+    monkeypatch.setattr(os, "write", no_room)
+    with pytest.raises(OSError, match="no room"):
+        Epoch(tmp_path / "e")

@@ -15,7 +15,7 @@ import pytest
 
 from pbac.adapters import sqlite_rows, sqlite_state
 from pbac.adapters.sqlite_migrations import MIGRATIONS, Migration, migrate
-from pbac.adapters.sqlite_state import FILE_NAME, open_state
+from pbac.adapters.sqlite_state import EPOCH_NAME, FILE_NAME, open_state
 from pbac.oauth.access_token import hash_access_token, new_access_token
 from pbac.oauth.client_metadata import skeleton
 from pbac.oauth.errors import OAuthError
@@ -260,6 +260,8 @@ async def test_a_name_that_reads_like_another_agents_is_taken(state):
             await state.transact(lambda tx, twin=twin: register(tx, draft(twin), NOW_MS))
     await state.transact(lambda tx: register(tx, draft("Claude 11"), NOW_MS))
     assert skeleton("Claude 10") == skeleton("c1audel0")
+    assert skeleton("Søren's Barn") == skeleton("Sorens Bam")
+    assert skeleton("Łódź") == skeleton("Lodz")
 
 
 async def test_instances_of_one_software_share_its_name(state):
@@ -372,6 +374,27 @@ async def test_a_store_that_cannot_be_asked_does_not_answer_from_memory_for_long
         state.find_principal_record(bytes(32))
     with pytest.raises(StorageError):
         state.read(lambda reader: reader.count_clients())
+
+
+@pytest.mark.parametrize("name", [FILE_NAME, f"{FILE_NAME}-wal", EPOCH_NAME])
+@pytest.mark.parametrize("replaced", [True, False])
+async def test_a_store_that_was_moved_away_acknowledges_and_remembers_nothing(
+    state, tmp_path, monkeypatch, name, replaced
+):
+    await fill(state)
+    monkeypatch.setattr(sqlite_state, "CACHE_SECONDS_MAX", 0.0)
+    assert state.find_principal_record(bytes(32))
+    path, aside = tmp_path / "state" / name, tmp_path / "aside"
+    path.rename(aside)
+    if replaced:
+        path.write_bytes(aside.read_bytes())
+    with pytest.raises(StorageError, match="not the file that was opened"):
+        await state.transact(lambda tx: tx.revoke_access_token(bytes(32), NOW_MS))
+    with pytest.raises(StorageError):
+        state.find_principal_record(bytes(32))
+    aside.replace(path)
+    await state.transact(lambda tx: tx.revoke_access_token(bytes(32), NOW_MS))
+    assert state.find_principal_record(bytes(32)).access_token.revoked_at_ms == NOW_MS
 
 
 def test_a_file_that_is_no_database_is_a_clear_error(tmp_path):

@@ -188,7 +188,8 @@ def test_duplicate_header_names():
 
 
 @pytest.mark.parametrize(
-    "sub", [5, "", "a" * 1_000, "a\0b", "x\ny", "\u202eevil", "a\u200bb", None, []]
+    "sub",
+    [5, "", "a" * 1_000, "a\0b", "x\ny", "\u202eevil", "a\u200bb", "a\u2028b", "\u2029", None, []],
 )
 def test_a_subject_that_would_lie_in_a_record(sub):
     refused(token(sub=sub), "jwt_claims")

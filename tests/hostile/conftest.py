@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections import Counter
 
 import pytest
+from hostile import trust
 from hostile.areas import ATTACKS
 from hostile.catalogue import IN_FORCE, catalogue
 from hostile.policies import POLICIES, TOOLS
@@ -18,20 +19,22 @@ from support.served import serving
 def stage(tmp_path_factory):
     upstream = Recorder(tools=TOOLS).start()
     frail = Recorder(tools={"fetch": ANY}).start()
+    trusted = tmp_path_factory.mktemp("trusted")
     with serving(tmp_path_factory.mktemp("hostile")) as serve:
         worlds = []
         for denials in ("result", "403"):
             gateway = serve(
                 backends=both(upstream, frail),
                 policy=POLICIES,
-                edit=lambda text, denials=denials: text.replace(
+                edit=lambda text, denials=denials: trust.trusting(text, trusted).replace(
                     'denials = "result"', f'denials = "{denials}"'
                 ),
+                **trust.SECRETS,
             )
-            world = World(gateway, upstream, frail, token="")
+            world = World(gateway, upstream, frail, token="", secrets=[*trust.SECRETS.values()])
             _, _, world.token = world.agent("everyday")
             worlds.append(world)
-        yield Stage(*worlds)
+        yield Stage(*worlds, serve=serve)
     for recorder in (upstream, frail):
         recorder.release.set()
         recorder.stop()

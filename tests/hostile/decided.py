@@ -29,6 +29,11 @@ _LEGACY_200 = (
     "sound, since some of them drop the body of a 4xx"
 )
 
+_NO_HEADER = (
+    "what cannot stand in one header line of at most 8 KiB (a line break, 8 MB) is refused by the "
+    "HTTP parser before anybody reads a token; everything shorter is 401"
+)
+
 DECIDED = {
     "DOS-06": answers(
         415,
@@ -42,6 +47,23 @@ DECIDED = {
     ),
     "JSN-27": answers((200, 400, 404), "-32600 -32601", _LEGACY_200),
     "JSN-30": answers((200, 400), "-32602", _LEGACY_200),
+    "DCR-10": answers(
+        (404, 405),
+        "not_found method_not_allowed",
+        "RFC 7592 management is not offered: no registration access token exists, and there is "
+        "nothing at the path for anybody's token",
+    ),
+    "INT-03": answers(
+        (200, 413), "", "a form beyond 64 KiB is refused by its length, whatever is in it"
+    ),
+    "INT-06": answers(
+        (401, 403),
+        "invalid_token insufficient_scope",
+        "product.md, answers to a call: a scope not consented is 403 with an insufficient_scope "
+        "challenge; the cache is the gateway's own, for it introspects nowhere",
+    ),
+    "JWT-25": answers((400, 401), "invalid_token malformed_http duplicate_header", _NO_HEADER),
+    "JWT-26": answers((400, 401), "invalid_token malformed_http", _NO_HEADER),
     "MCP-39": answers(
         404,
         "session_not_found -32600",

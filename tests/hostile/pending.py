@@ -4,4 +4,8 @@ from __future__ import annotations
 
 PENDING: dict[str, str] = {
     "DOS-13": "limits are counted in this process; there is no store of them that could be down",
+    "INT-04": "asking another authorization server about its tokens; ours are the only ones taken",
+    "REV-02": "replicas; one process serves one store, and other processes' changes act at once",
+    "REV-08": "refresh tokens; only access tokens are issued, and each is revoked by itself",
+    "REV-10": "users who sign in; agents act for themselves and have no password to reset",
 }

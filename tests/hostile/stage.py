@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import json
 import re
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -28,16 +28,21 @@ _COUNTED = re.compile(r"^pbac_refusals_total\{[^}]*\} (\S+)$", re.MULTILINE)
 
 @dataclass
 class Stage:
-    """The gateways under attack. `sessions` holds one legacy session a gateway and version."""
+    """The gateways under attack. `sessions` holds one legacy session a gateway and version.
+
+    `serve` starts another one; what is put into `others` is held to the same invariants.
+    """
 
     plain: World
     strict: World
+    serve: Callable
+    others: dict[str, World] = field(default_factory=dict)
     sessions: dict[tuple[int, str], str] = field(default_factory=dict)
     honest_calls: int = 0
 
     @property
-    def worlds(self) -> tuple[World, World]:
-        return self.plain, self.strict
+    def worlds(self) -> tuple[World, ...]:
+        return self.plain, self.strict, *self.others.values()
 
     @property
     def upstream(self):

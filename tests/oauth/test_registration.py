@@ -232,6 +232,9 @@ def test_metadata_we_do_not_offer_or_understand(changes):
         "https://[::1]/",
         "https://localhost/",
         "https://2130706433/",
+        "https://metadata.google.internal/",
+        "https://printer.local/",
+        "https://x.localhost/",
         "https://user:pw@acme.example/",
         "https://acme.example:99999/",
         "file:///etc/passwd",
@@ -263,6 +266,11 @@ def test_an_ordinary_home_page_is_no_reason_to_refuse():
         "a" * 201,
         "\u0421\u043b\u043e\u0434",
         "Claude\u0661",
+        "C\u01c0aude",
+        "Cl\u0251ude",
+        "A\u0261ent",
+        "Cla\u0131de",
+        "\u1d00gent",
     ],
 )
 def test_homograph_and_hidden_characters_in_a_name(name):
@@ -270,7 +278,9 @@ def test_homograph_and_hidden_characters_in_a_name(name):
     refused(request(statement(client_name=name)), "invalid_client_metadata")
 
 
-@pytest.mark.parametrize("name", ["Claude Code", "Übersetzer 2.1", "O'Brien's bot (CI)", "x"])
+@pytest.mark.parametrize(
+    "name", ["Claude Code", "Übersetzer 2.1", "O'Brien's bot (CI)", "Łódź", "Søren", "Straße", "x"]
+)
 def test_ordinary_names_are_fine(name):
     assert prepare(request(statement(client_name=name))).client.client_name == name
 
@@ -286,6 +296,12 @@ def test_ordinary_names_are_fine(name):
         ("web", "https://acme.example/#fragment"),
         ("web", "https://user@acme.example/"),
         ("web", "javascript:alert(1)"),
+        ("web", "https://localhost./callback"),
+        ("web", "https://x.localhost/callback"),
+        ("web", "https://127.1/callback"),
+        ("web", "https://0x7f000001/callback"),
+        ("web", "https://[::ffff:127.0.0.1]/callback"),
+        ("web", "https://0.0.0.0/callback"),
         ("native", "javascript:alert(1)"),
     ],
 )

@@ -2,13 +2,30 @@
 
 from __future__ import annotations
 
-from hostile.areas import dos, json_bodies, json_forwarded, json_names, json_schemas, revocation
+from hostile.areas import (
+    clock,
+    dcr,
+    dos,
+    introspection,
+    json_bodies,
+    json_forwarded,
+    json_names,
+    json_schemas,
+    jwt,
+    jwt_texts,
+    revocation,
+)
 
 ATTACKS = {
+    **clock.ATTACKS,
+    **dcr.ATTACKS,
     **dos.ATTACKS,
+    **introspection.ATTACKS,
     **json_bodies.ATTACKS,
     **json_forwarded.ATTACKS,
     **json_names.ATTACKS,
     **json_schemas.ATTACKS,
+    **jwt.ATTACKS,
+    **jwt_texts.ATTACKS,
     **revocation.ATTACKS,
 }
