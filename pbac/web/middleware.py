@@ -15,6 +15,7 @@ from aiohttp import hdrs, web
 from aiohttp.typedefs import Handler, Middleware
 
 from pbac.base.json import encode
+from pbac.gateway.answer import UNCACHED
 
 SENT_ONCE: Final = frozenset(
     {
@@ -44,7 +45,7 @@ def problem(status: int, code: str, message: str, **headers: str) -> web.Respons
     )
 
 
-NO_STORE: Final = {"Cache-Control": "no-store", "X-Content-Type-Options": "nosniff"}
+NO_STORE: Final = {**dict(UNCACHED), "X-Content-Type-Options": "nosniff"}
 
 
 def faults(count: Callable[[str], None]) -> Middleware:
