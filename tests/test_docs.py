@@ -190,11 +190,13 @@ def oauth_errors() -> Table:
 
 
 def problems() -> Table:
-    """Every `problem(status, code, …)` of the web layer."""
+    """Every `problem(status, code, …)` and `Refused(status, code, …)` of the web layer."""
     found = {}
     for path in sorted((ROOT / "pbac/web").glob("*.py")):
         for call in _calls(path):
-            if _name(call) == "problem" and all(isinstance(a, ast.Constant) for a in call.args[:2]):
+            if _name(call) in ("problem", "Refused") and all(
+                isinstance(a, ast.Constant) for a in call.args[:2]
+            ):
                 status, word = (argument.value for argument in call.args[:2])
                 found[code(word)] = str(status)
     return Table(("word", "HTTP", "what to do*"), sorted(found.items()))

@@ -8,6 +8,7 @@ import pytest
 from hostile.areas import ATTACKS
 from hostile.catalogue import IN_FORCE, catalogue
 from hostile.policies import POLICIES
+from hostile.ruled import RULED_TOOLS
 from hostile.stage import Stage
 from support.bad_input import ANY, TOOLS, World, both
 from support.recorder import Recorder
@@ -16,7 +17,7 @@ from support.served import serving
 
 @pytest.fixture(scope="session")
 def stage(tmp_path_factory):
-    upstream = Recorder(tools=TOOLS).start()
+    upstream = Recorder(tools=TOOLS | RULED_TOOLS).start()
     frail = Recorder(tools={"fetch": ANY}).start()
     with serving(tmp_path_factory.mktemp("hostile")) as serve:
         worlds = []

@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-from hostile.areas import revocation
+from hostile.areas import policy_language, revocation
 
 ATTACKS = {
+    **policy_language.ATTACKS,
     **revocation.ATTACKS,
 }
