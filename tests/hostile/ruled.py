@@ -466,6 +466,24 @@ require three_an_hour
 permit counted
   for tier >= read_only
   on  tool ruled_counted
+
+permit tiered
+  for tier >= trusted
+  on  tool ruled_tiered
+
+permit kinded
+  for kind scanner
+  on  tool ruled_kinded
+
+permit listed
+  for tier >= read_only
+  on  tool ruled_listed
+  when "a,b" in args.names
+
+permit paired
+  for tier >= read_only
+  on  tool ruled_paired
+  when args.owner == "a|b" and args.repo == "c"
 """
 """What depends on who asks."""
 
@@ -474,8 +492,5 @@ ROWS = (
     *EXACT, *ANCHORS, *LETTERS, *GLOBS, *PATHS,
 )  # fmt: skip
 RULED = "package ruled on server shop\n\n" + "\n".join([*(row.text for row in ROWS), BOMB, MINE])
-RULED_TOOLS = {row.tool: OPEN for row in ROWS} | {
-    "ruled_bomb": OPEN,
-    "ruled_mine": OPEN,
-    "ruled_counted": OPEN,
-}
+_MORE = ("bomb", "mine", "counted", "tiered", "kinded", "listed", "paired")
+RULED_TOOLS = {row.tool: OPEN for row in ROWS} | {f"ruled_{name}": OPEN for name in _MORE}

@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
-from hostile.areas import policy_language, revocation
+from hostile.areas import cache, policy_language, revocation
 
 ATTACKS = {
+    **cache.ATTACKS,
     **policy_language.ATTACKS,
     **revocation.ATTACKS,
 }
