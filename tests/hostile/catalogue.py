@@ -14,7 +14,11 @@ from pathlib import Path
 
 import yaml
 
-IN_FORCE: tuple[str, ...] = ("policy-language",)
+IN_FORCE: tuple[str, ...] = (
+    "cache",
+    "concurrency",
+    "policy-language",
+)
 """Areas of which every case has an attack, or says what it waits for."""
 
 _NUMBER = re.compile(r"-3\d{4}")

@@ -7,17 +7,23 @@ from dataclasses import dataclass
 
 @dataclass(frozen=True, slots=True)
 class Decided:
-    """What replaces the catalogue's expectation; `errors` are words or numbers as text."""
+    """What replaces the catalogue's expectation; `errors` are words or numbers as text.
+
+    `audit` is what must be found afterwards instead; None leaves that to the catalogue.
+    """
 
     http: frozenset[int]
     errors: frozenset[str]
     why: str
+    audit: str | None = None
 
 
-def answers(http: int | tuple[int, ...], errors: str, why: str) -> Decided:
+def answers(
+    http: int | tuple[int, ...], errors: str, why: str, audit: str | None = None
+) -> Decided:
     """One row: statuses, and words or numbers with blanks between them."""
     statuses = (http,) if isinstance(http, int) else http
-    return Decided(frozenset(statuses), frozenset(errors.split()), why)
+    return Decided(frozenset(statuses), frozenset(errors.split()), why, audit)
 
 
 DECIDED = {
@@ -44,5 +50,12 @@ DECIDED = {
         "policy_denied",
         "POSIX 4.13: `/data//x` is `/data/x`, which is within; a symlink is on the upstream's disk, "
         "where no text can show it",
+    ),
+    "CON-09": answers(
+        (),
+        "",
+        "nothing listens before everything is sound, nor once a stop began: a refused connection, "
+        "which balancers and clients try elsewhere at once; calls under way are finished",
+        audit="none",
     ),
 }

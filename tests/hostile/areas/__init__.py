@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
-from hostile.areas import cache, policy_language, revocation
+from hostile.areas import cache, concurrency, policy_language, revocation
 
 ATTACKS = {
     **cache.ATTACKS,
+    **concurrency.ATTACKS,
     **policy_language.ATTACKS,
     **revocation.ATTACKS,
 }
