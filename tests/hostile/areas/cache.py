@@ -183,12 +183,14 @@ _TARGETS = {
 }
 """The same, said by a target."""
 
+_TOLD = 'because "no {{args.repo}}" internal "{{env.now}} {{env.ip}}"'
 _RAILS = (
     "permit x on any when {}",
     "permit x on any unless not ({})",
     "permit open on any\nforbid x on any when not ({})",
     "permit open on any\nforbid x on any unless {}",
-    'permit x on any when {} because "{{args.repo}}"\nforbid y on any when not ({}) because "no"',
+    'permit x on any when {} because "{{args.repo}} {{call.tool}} {{agent.id}}"',
+    f"permit open on any\nforbid x on any when not ({{}}) {_TOLD}",
 )
 
 
@@ -222,6 +224,7 @@ def one_input_alone(stage, version):
         for rules in rules_about(each):
             for value in each.changed:
                 misses(each, rules, value)
+            refusals_keep_to_themselves(each, rules)
     other_sets_keep_to_themselves()
     kept_is_what_would_be_built()
 
@@ -238,6 +241,14 @@ def misses(each, rules, value):
             assert told(decision) == scan(policy_set, asked)
             if each.listing:
                 assert shown(policy_set, asked) is (asked is held), (each, value, rules)
+
+
+def refusals_keep_to_themselves(each, rules):
+    """Refused by the same rules for another value, or in doubt: another reason, other paths."""
+    values = (*each.changed, each.held, *reversed(each.changed))
+    policy_set = unused(rules)
+    for asked in (asked_with(each, value) for value in values):
+        assert decide(policy_set, asked) == decide(unused(rules), asked), (each, rules)
 
 
 def unused(rules):
