@@ -41,6 +41,8 @@ RULE_NODES_MAX: Final = 400
 EXPRESSION_DEPTH_MAX: Final = 32
 DEFINITION_NODES_MAX: Final = 2_000
 QUANTIFIER_ITEMS_MAX: Final = 256
+# `any` within `any`: what one request makes them do grows as items to the power of this.
+QUANTIFIER_DEPTH_MAX: Final = 2
 STRING_LITERAL_CHARACTERS_MAX: Final = 8 * 1024
 PATTERN_CHARACTERS_MAX: Final = 256
 AUTOMATON_STATES_MAX: Final = 500

@@ -9,8 +9,10 @@ import msgspec
 from pbac.base.json import encode
 
 JSON: Final = ("Content-Type", "application/json")
-NO_STORE: Final = ("Cache-Control", "no-store")
 RETRY_SOON: Final = ("Retry-After", "1")
+UNCACHED: Final = (("Cache-Control", "no-store"), ("Vary", "Authorization"))
+"""RFC 9111 5.2.2.5 forbids keeping it at all; a cache told to keep things anyway (many CDNs can be)
+is told by `Vary` that what it kept was somebody's answer."""
 
 
 class Answer(msgspec.Struct, frozen=True, kw_only=True):
@@ -27,7 +29,7 @@ def json_answer(message: dict[str, Any], status: int = 200, *headers: tuple[str,
     return Answer(
         status=status,
         body=encode(message),
-        headers=(JSON, NO_STORE, *headers),
+        headers=(JSON, *UNCACHED, *headers),
         message=message,
     )
 
@@ -37,5 +39,8 @@ def with_header(answer: Answer, name: str, value: str) -> Answer:
     return msgspec.structs.replace(answer, headers=(*answer.headers, (name, value)))
 
 
-ACCEPTED: Final = Answer(status=202, headers=(NO_STORE,))
+ACCEPTED: Final = Answer(status=202, headers=UNCACHED)
 """To a notification: an empty 202."""
+
+ENDED: Final = Answer(status=204, headers=UNCACHED)
+"""To a DELETE of a session."""

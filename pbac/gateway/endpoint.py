@@ -11,7 +11,7 @@ from typing import Any, Final, TypeAlias
 
 import msgspec
 
-from pbac.gateway.answer import ACCEPTED, RETRY_SOON, Answer, json_answer
+from pbac.gateway.answer import ACCEPTED, ENDED, RETRY_SOON, Answer, json_answer
 from pbac.gateway.decision_request import environment
 from pbac.gateway.filters import shown_tools
 from pbac.gateway.gateway import Gateway
@@ -91,7 +91,7 @@ def end_session(gateway: Gateway, principal: Principal, sent: Headers) -> Answer
     except JsonRpcError as refusal:
         gateway.counters.refused(refusal.code)
         return json_answer(refusal.answer(), http_status(refusal.code, modern=False))
-    return Answer(status=204)
+    return ENDED
 
 
 def _session(

@@ -119,7 +119,7 @@ def rule(gateway: Gateway, policy_set: PolicySet, caller: Caller, call: ToolCall
             _refuse_by_scope(principal, tool, call, decision)
             or _refuse_by_policy(policy_set, principal, tool, request, decision)
             or _refuse_by_arguments(tool, call)
-            or _refuse_by_duties(gateway, plan, request, now_ms)
+            or _refuse_by_duties(gateway, plan, request)
         )
         if refusal is None:
             gateway.sessions.count(principal.key, now_ms, server=tool.backend, tool=tool.name)
@@ -170,11 +170,12 @@ def _refuse_by_arguments(tool: Tool, call: ToolCall) -> Refusal | None:
 
 
 def _refuse_by_duties(
-    gateway: Gateway, plan: Plan | DutyConflict, request: DecisionRequest, now_ms: int
+    gateway: Gateway, plan: Plan | DutyConflict, request: DecisionRequest
 ) -> Refusal | None:
     if isinstance(plan, DutyConflict):
         return Refusal(code="duty_failed", message=plan.message, rules=plan.rules)
-    refusal = before(plan, request, gateway.quotas, now_ms)
+    # Not the wall clock: whoever can set that forward would hand out every used call again.
+    refusal = before(plan, request, gateway.quotas, int(gateway.clock.monotonic() * 1_000))
     if refusal is None:
         return None
     return Refusal(

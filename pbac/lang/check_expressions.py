@@ -11,6 +11,7 @@ from dataclasses import replace
 from functools import reduce
 from typing import assert_never
 
+from pbac.base.limits import QUANTIFIER_DEPTH_MAX
 from pbac.base.suggest import did_you_mean
 from pbac.lang import nodes
 from pbac.lang.check_operations import check_operation
@@ -170,6 +171,15 @@ def _quantified(expression: nodes.Quantified, checking: Checking) -> None:
             expression.collection.span,
             help=f"`{expression.quantifier}` looks at the items of a list",
         )
-    item = collection.item or ANY
-    inner = replace(checking, variables={**checking.variables, expression.variable: item})
-    check_condition(expression.body, inner)
+    depth = checking.quantifiers + 1
+    if depth > QUANTIFIER_DEPTH_MAX:
+        # Law 4: lists come from callers, and each level multiplies by the length of one.
+        checking.complain(
+            "expression-too-deep",
+            f"`any` and `all` nest at most {QUANTIFIER_DEPTH_MAX} deep",
+            expression.span,
+            help="compare whole lists with `intersects` or `subset of`, or split the rule",
+        )
+        return
+    variables = {**checking.variables, expression.variable: collection.item or ANY}
+    check_condition(expression.body, replace(checking, variables=variables, quantifiers=depth))

@@ -20,6 +20,7 @@ class Checking:
     Attributes:
         tiers: the declared tiers, lowest first.
         variables: quantifiers' variables (and definitions' parameters) with their kinds.
+        quantifiers: how many `any` and `all` stand around.
         found: complaints so far; shared by everything that is checked in one run.
     """
 
@@ -27,6 +28,7 @@ class Checking:
     tiers: tuple[str, ...]
     found: list[Diagnostic]
     variables: Mapping[str, Kind] = field(default_factory=dict)
+    quantifiers: int = 0
 
     def complain(
         self,

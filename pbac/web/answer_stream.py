@@ -22,7 +22,8 @@ KEEP_ALIVE_SECONDS: Final = 15.0
 _LOOKS_PER_SILENCE: Final = 5
 _STREAM_HEADERS: Final = {
     "Content-Type": "text/event-stream",
-    "Cache-Control": "no-cache, no-transform",
+    "Cache-Control": "no-cache, no-store, no-transform",
+    "Vary": "Authorization",
     "X-Accel-Buffering": "no",
 }
 

@@ -141,6 +141,18 @@ async def test_a_quota_is_used_by_calls_that_go_through_only(world, version):
     assert "isError" not in body["result"]
 
 
+async def test_setting_the_clock_gives_no_used_call_back(world, version):
+    for _ in range(2):
+        await world.call("pay", EUR, version=version)
+    for set_ms in (30 * 60_000, -30 * 60_000):
+        world.clock.set_ms = set_ms
+        _, body = await world.call("pay", EUR, version=version)
+        assert denial(body)["code"] == "quota_exceeded"
+    world.clock.time_ms += 2 * 3_600_000
+    _, body = await world.call("pay", EUR, version=version)
+    assert "isError" not in body["result"], "nor does it keep one for ever"
+
+
 async def test_an_approval_nobody_can_give_is_refused_at_once(world, version):
     answer, body = await world.call("get_secret", version=version)
     assert answer.status == 200

@@ -15,8 +15,11 @@ from pathlib import Path
 import yaml
 
 IN_FORCE: tuple[str, ...] = (
+    "cache",
+    "concurrency",
     "dos",
     "jwt",
+    "policy-language",
 )
 """Areas of which every case has an attack, or says what it waits for."""
 

@@ -9,6 +9,7 @@ from hostile import trust
 from hostile.areas import ATTACKS
 from hostile.catalogue import IN_FORCE, catalogue
 from hostile.policies import POLICIES, TOOLS
+from hostile.ruled import RULED_TOOLS
 from hostile.stage import Stage
 from support.bad_input import ANY, World, both
 from support.recorder import Recorder
@@ -17,7 +18,7 @@ from support.served import serving
 
 @pytest.fixture(scope="session")
 def stage(tmp_path_factory):
-    upstream = Recorder(tools=TOOLS).start()
+    upstream = Recorder(tools=TOOLS | RULED_TOOLS).start()
     frail = Recorder(tools={"fetch": ANY}).start()
     trusted = tmp_path_factory.mktemp("trusted")
     with serving(tmp_path_factory.mktemp("hostile")) as serve:

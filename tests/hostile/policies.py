@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+from hostile.ruled import RULED
 from support.bad_input import POLICIES as BAD_INPUT
+from support.bad_input import SHOP
 from support.bad_input import TOOLS as PLAIN_TOOLS
 
 PATHS = """
@@ -17,7 +19,13 @@ forbid plain
   when args.name default "" == "yes"
 """
 
-POLICIES = {**BAD_INPUT, "paths.pbac": PATHS}
+POLICIES = {
+    **BAD_INPUT,
+    # Tools of `ruled.pbac` are permitted by its own rules alone.
+    "shop.pbac": SHOP.replace("* except close", "* except close, ruled_*"),
+    "paths.pbac": PATHS,
+    "ruled.pbac": RULED,
+}
 
 SHIP = {
     "type": "object",

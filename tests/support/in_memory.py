@@ -141,11 +141,14 @@ class FakeAudit:
 
 
 class FakeClock:
+    """`set_ms` is how far somebody has put the wall clock forward (or back)."""
+
     def __init__(self):
         self.time_ms = NOW_MS
+        self.set_ms = 0
 
     def now_ms(self):
-        return self.time_ms
+        return self.time_ms + self.set_ms
 
     def monotonic(self):
         return self.time_ms / 1000

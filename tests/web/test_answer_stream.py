@@ -54,12 +54,15 @@ async def test_an_answer_that_comes_first_is_plain_json(ask):
     kind, headers, body = await ask(nothing)
     assert kind == "application/json"
     assert headers["Pbac-Decision"] == "d_1"
+    assert headers["Cache-Control"] == "no-store"
     assert body == ANSWER.body
 
 
 async def test_a_notification_makes_it_a_stream(ask):
-    kind, _, body = await ask(lambda stream: stream.notify({"jsonrpc": "2.0", "method": "n"}))
+    kind, headers, body = await ask(lambda stream: stream.notify({"jsonrpc": "2.0", "method": "n"}))
     assert kind == "text/event-stream"
+    assert "no-store" in headers["Cache-Control"]
+    assert headers["Vary"] == "Authorization"
     first, last = body.strip().split(b"\n\n")
     assert b'"method":"n"' in first
     assert ANSWER.body in last

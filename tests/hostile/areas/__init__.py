@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 from hostile.areas import (
+    cache,
     clock,
+    concurrency,
     dcr,
     dos,
     introspection,
@@ -13,11 +15,14 @@ from hostile.areas import (
     json_schemas,
     jwt,
     jwt_texts,
+    policy_language,
     revocation,
 )
 
 ATTACKS = {
+    **cache.ATTACKS,
     **clock.ATTACKS,
+    **concurrency.ATTACKS,
     **dcr.ATTACKS,
     **dos.ATTACKS,
     **introspection.ATTACKS,
@@ -27,5 +32,6 @@ ATTACKS = {
     **json_schemas.ATTACKS,
     **jwt.ATTACKS,
     **jwt_texts.ATTACKS,
+    **policy_language.ATTACKS,
     **revocation.ATTACKS,
 }
