@@ -138,6 +138,9 @@ def addresses(stage):
         for odd in (5, [], {}, ["https://logo.example/"], True):
             for member in SHOWN:
                 yield register(world, stated_once(world), **{member: odd})
+        for member in SHOWN:  # what a statement would overrule is refused as well
+            stated = stated_once(world, **{member: "https://logo.example/"})
+            yield register(world, stated, **{member: host.url("/keys")})
         for member in FETCHED:  # not supported, wherever it leads
             yield register(world, stated_once(world), **{member: "https://keys.example/"})
         public = dict.fromkeys(SHOWN, f"https://logo.example:{host.port}/keys")
