@@ -16,10 +16,14 @@ import yaml
 
 IN_FORCE: tuple[str, ...] = (
     "cache",
+    "clock",
     "concurrency",
+    "dcr",
     "dos",
+    "introspection",
     "jwt",
     "policy-language",
+    "revocation",
 )
 """Areas of which every case has an attack, or says what it waits for."""
 
