@@ -76,20 +76,21 @@ DECIDED = {
     "POL-07": answers(
         403,
         "policy_denied",
-        "Law 3: null, missing and other kinds never pass `!=`; an empty text, `PROD` and `prod ` are "
-        "texts other than `prod`, so a rule that means a closed set has to name it",
+        "Law 3: null, missing and other kinds never pass `!=`; an empty text, `PROD` and `prod ` "
+        "are texts other than `prod`, so a rule that means a closed set has to name it",
     ),
     "POL-14": answers(
         403,
         "policy_denied",
-        "a glob reads a text: `acme/*` fits `acme/` and `acme/x?ref=..` too, and the reference says to "
-        "use `matches` or `within` where somebody else takes the text apart; those refuse all five",
+        "a glob reads a text: `acme/*` fits `acme/` and `acme/x?ref=..` too, and the reference "
+        "says to use `matches` or `within` where somebody else takes the text apart; those refuse "
+        "all five",
     ),
     "POL-15": answers(
         403,
         "policy_denied",
-        "POSIX 4.13: `/data//x` is `/data/x`, which is within; a symlink is on the upstream's disk, "
-        "where no text can show it",
+        "POSIX 4.13: `/data//x` is `/data/x`, which is within; a symlink is on the upstream's "
+        "disk, where no text can show it",
     ),
     "CON-09": answers(
         (),

@@ -6,70 +6,10 @@ are sent through the served gateways; random ones meet the decision point alone.
 
 from __future__ import annotations
 
-import re
-from collections.abc import Callable
-from dataclasses import dataclass
-from typing import Any
+from hostile.rows import IS_SAFE, SPARES, Ruled, each, lists, numbers, of, repo, texts, whole
+from hostile.ruled_texts import ANCHORS, GLOBS, LETTERS, PATHS
 
 OPEN = {"type": "object"}
-
-
-@dataclass(frozen=True)
-class Ruled:
-    """One tool. `rail` permits when the condition holds, or forbids when it does."""
-
-    name: str
-    rail: str
-    condition: str
-    permits: Callable[[dict[str, Any]], bool]
-    fits: tuple[dict[str, Any], ...]
-    refused: tuple[dict[str, Any], ...]
-
-    @property
-    def tool(self) -> str:
-        return f"ruled_{self.name}"
-
-    @property
-    def text(self) -> str:
-        who = f"for tier >= read_only\n  on  tool {self.tool}"
-        if self.rail == "permit":
-            return f"permit {self.name}\n  {who}\n  when {self.condition}\n"
-        return (
-            f"permit {self.name}_open\n  {who}\n"
-            f"forbid {self.name}\n  on tool {self.tool}\n  {self.rail} {self.condition}\n"
-        )
-
-
-def of(member, test, kinds):
-    """`permits`: the member is there, of exactly one of these kinds, and passes the test."""
-
-    def permits(arguments):
-        value = arguments.get(member, permits)
-        return type(value) in kinds and test(value)
-
-    return permits
-
-
-def each(member, *values, **more):
-    """One set of arguments for each value; the member is left out of one more."""
-    return (*({member: value, **more} for value in values), dict(more))
-
-
-def texts(member, test):
-    return of(member, test, (str,))
-
-
-def numbers(member, test):
-    return of(member, test, (int, float))
-
-
-def whole(member, pattern):
-    return texts(member, lambda text: re.fullmatch(pattern, text, re.ASCII) is not None)
-
-
-def lists(member, test):
-    return of(member, test, (list,))
-
 
 # --- POL-01: a forbid that meets an error ------------------------------------------------------
 
@@ -236,28 +176,18 @@ BOOLEANS_AS_NUMBERS = (
 
 # --- POL-05 and POL-06: lists and records where a text is expected, and the other way round ----
 
-_WRAPPED = (["safe", "prod"], {"name": "safe"}, [["safe"]], ["safe"], {"safe": "safe"}, [], 5)
-_SAFE = ({"repo": "safe"},)
-_IS_SAFE = texts("repo", lambda repo: repo == "safe")
-_SPARES = ", ".join(f'"spare{n}"' for n in range(12))
-
-
-def _repo(name, rail, condition, permits=_IS_SAFE, *more):
-    return Ruled(name, rail, condition, permits, _SAFE, each("repo", *_WRAPPED, None, *more))
-
-
 WRAPPED = (
-    _repo("repo", "permit", 'args.repo == "safe"', _IS_SAFE, "prod"),
-    _repo("repo_in", "permit", 'args.repo in ["safe"]', _IS_SAFE, "prod"),
-    _repo("repo_in_many", "permit", f'args.repo in ["safe", {_SPARES}]', _IS_SAFE, "prod"),
-    _repo("repo_starts", "permit", 'args.repo starts with "saf"', whole("repo", "(?s)saf.*")),
-    _repo("repo_ends", "permit", 'args.repo ends with "afe"', whole("repo", "(?s).*afe")),
-    _repo("repo_like", "permit", 'args.repo like "s*fe"', whole("repo", "s[^/]*fe")),
-    _repo("repo_matches", "permit", 'args.repo matches r"s[a-f]+"', whole("repo", "s[a-f]+")),
-    _repo("repo_lower", "permit", 'lower(args.repo) == "safe"', whole("repo", "(?i:safe)")),
-    _repo("repo_not", "when", 'args.repo == "prod"', texts("repo", lambda r: r != "prod"), "prod"),
-    _repo("repo_not_in", "when", 'args.repo not in ["safe"]', _IS_SAFE, "prod"),
-    _repo("repo_contains", "when", 'not args.repo matches r"safe"', _IS_SAFE, "prod"),
+    repo("repo", "permit", 'args.repo == "safe"', IS_SAFE, "prod"),
+    repo("repo_in", "permit", 'args.repo in ["safe"]', IS_SAFE, "prod"),
+    repo("repo_in_many", "permit", f'args.repo in ["safe", {SPARES}]', IS_SAFE, "prod"),
+    repo("repo_starts", "permit", 'args.repo starts with "saf"', whole("repo", "(?s)saf.*")),
+    repo("repo_ends", "permit", 'args.repo ends with "afe"', whole("repo", "(?s).*afe")),
+    repo("repo_like", "permit", 'args.repo like "s*fe"', whole("repo", "s[^/]*fe")),
+    repo("repo_matches", "permit", 'args.repo matches r"s[a-f]+"', whole("repo", "s[a-f]+")),
+    repo("repo_lower", "permit", 'lower(args.repo) == "safe"', whole("repo", "(?i:safe)")),
+    repo("repo_not", "when", 'args.repo == "prod"', texts("repo", lambda r: r != "prod"), "prod"),
+    repo("repo_not_in", "when", 'args.repo not in ["safe"]', IS_SAFE, "prod"),
+    repo("repo_contains", "when", 'not args.repo matches r"safe"', IS_SAFE, "prod"),
 )
 
 
@@ -388,58 +318,6 @@ EXACT = (
     ),
 )
 
-# --- POL-12 to POL-15: patterns, letters, globs, paths -----------------------------------------
-
-_NEARLY_SAFE = ("safe\n", "\nsafe", "unsafe", "safer", "safe ", "SAFE", "safe\r", "safe\0", "")
-_NEARLY_SAFE += ("safe\u2028", "safe\r\n", "\ufeffsafe", "ｓａｆｅ", "sa\u00adfe")
-ANCHORS = (
-    _repo("whole", "permit", 'args.repo matches r"safe"', whole("repo", "safe"), *_NEARLY_SAFE),
-    _repo("whole_not", "when", 'not args.repo matches r"safe"', _IS_SAFE, *_NEARLY_SAFE),
-    _repo("either", "permit", 'args.repo matches r"safe|ok"', whole("repo", "safe|ok"), "unsafe|ok", "notok", "okay"),
-    _repo("dot", "permit", 'args.repo matches r"s.fe"', whole("repo", "s.fe"), "s\nfe", "sfe", "s\r\nfe"),
-    _repo("dots", "permit", 'args.repo matches r"s.*"', whole("repo", "s.*"), "s\nx", "\ns", "x\ns"),
-)  # fmt: skip
-
-_DIGITS = ("१२", "１", "1१", "²", "①", "٣", "")
-LETTERS = (
-    Ruled("digits", "permit", r'args.x matches r"\d+"', whole("x", r"\d+"), ({"x": "12"},), each("x", *_DIGITS, 12)),
-    Ruled("digits_not", "when", r'args.x matches r"\D*"', texts("x", lambda x: not re.fullmatch(r"\D*", x, re.ASCII)), ({"x": "12"},), each("x", *_DIGITS[:2], 12)),
-    Ruled("letters", "permit", r'args.x matches r"\w+"', whole("x", r"\w+"), ({"x": "aZ_9"},), each("x", "é", "ſ", "ａ", "a b", "a\u200b")),
-    Ruled("folded", "permit", 'args.x matches r"(?i)k[a-z]*s"', whole("x", "[kK][a-zA-Z]*[sS]"), each("x", "ks", "KilnS")[:-1], each("x", "\u212as", "kſ", "ＫＳ")),
-    Ruled("lower", "permit", 'lower(args.x) == "admin"', whole("x", "[aA][dD][mM][iI][nN]"), each("x", "ADMIN", "admin")[:-1], each("x", "ADM\u0130N", "adm\u0131n", "ＡＤＭＩＮ", "admin\u0307")),
-    Ruled("lower_dotted", "permit", r'lower(args.x) == "i\u{307}"', texts("x", lambda x: x in ("i\u0307", "I\u0307")), ({"x": "I\u0307"},), each("x", "\u0130", "i", "\u0131")),
-    Ruled("lower_kelvin", "permit", 'lower(args.x) == "k"', texts("x", lambda x: x in ("k", "K")), ({"x": "K"},), each("x", "\u212a", "ｋ")),
-)  # fmt: skip
-
-_TEXT_BEYOND = ("acme/x/../../evil", "acme%2Fx", "ACME/x", "xacme/y", "acme", "acme//x", "/acme/x")
-_TEXT_BEYOND += ("acme\\x", "acme\u2215x", "evil/acme/x", "acme/x/y", " acme/x", "acme /x")
-_ROUTE_BEYOND = ("acme/", "acme/x?ref=..", "acme/..", "acme/.", "acme/x#y", "acme/x%2F..", "acme/ ")
-GLOBS = (
-    Ruled("glob", "permit", 'args.repo like "acme/*"', whole("repo", r"(?s)acme/[^/]*"), ({"repo": "acme/x"},), each("repo", *_TEXT_BEYOND, ["acme/x"], None)),
-    Ruled("glob_not", "when", 'not args.repo like "acme/*"', whole("repo", r"(?s)acme/[^/]*"), ({"repo": "acme/x"},), each("repo", *_TEXT_BEYOND, ["acme/x"], None)),
-    Ruled("route", "permit", 'args.repo matches r"acme/[a-z0-9_-]+"', whole("repo", r"acme/[a-z0-9_-]+"), ({"repo": "acme/x"},), each("repo", *_TEXT_BEYOND, *_ROUTE_BEYOND, ["acme/x"], None)),
-)  # fmt: skip
-
-
-def _inside(path):
-    """A path that every reader takes to be /data or below it."""
-    odd = re.search(r"[\x00-\x1f\x7f\\%]", path) or not re.match("/(?!/)", path)
-    names = [name for name in path.split("/") if name not in ("", ".")]
-    return not odd and ".." not in names and names[:1] == ["data"]
-
-
-_OUTSIDE = ("/data/../etc/passwd", "/data\\..\\", "/data/%2e%2e/etc", "//data/x", "data/x", "", "/")
-_OUTSIDE += ("./data/x", "/database/x", "/dat", "/DATA/x", "/data/x\0", "/data/x\n", "/data/..")
-_OUTSIDE += ("/data/x/../..", "\\data\\x", "C:/data/x", "file:///data/x", "~/data", "/x/../data/y")
-_OUTSIDE += ("/etc", "/./../data")
-_PATHS = each("path", "/data", "/data/x", "/data/x/.y", "/data//x", "/data/./x", "/data/...")[:-1]
-_ODD_PATHS = each("path", *_OUTSIDE, ["/data/x"], {"path": "/data/x"}, None, 5)
-PATHS = (
-    Ruled("path", "permit", 'args.path within "/data"', texts("path", _inside), _PATHS, _ODD_PATHS),
-    Ruled("path_not", "when", 'not args.path within "/data"', texts("path", _inside), _PATHS, _ODD_PATHS),
-    Ruled("path_some", "permit", 'args.path within "/data" or args.path within "/data/x"', texts("path", _inside), _PATHS, _ODD_PATHS),
-)  # fmt: skip
-
 BOMBS = 50
 _PAIRS = "any a in args.list: any b in args.list: (a == {} and b == -1)"
 BOMB = "permit bombs\n  for tier >= read_only\n  on  tool ruled_bomb\n" + "".join(
@@ -488,9 +366,18 @@ permit paired
 """What depends on who asks."""
 
 ROWS = (
-    *ERRORS, *NUMBERS_AS_TEXTS, *BOOLEANS_AS_NUMBERS, *WRAPPED, *TEXTS_AS_LISTS, *ABSENCES,
-    *EXACT, *ANCHORS, *LETTERS, *GLOBS, *PATHS,
-)  # fmt: skip
+    *ERRORS,
+    *NUMBERS_AS_TEXTS,
+    *BOOLEANS_AS_NUMBERS,
+    *WRAPPED,
+    *TEXTS_AS_LISTS,
+    *ABSENCES,
+    *EXACT,
+    *ANCHORS,
+    *LETTERS,
+    *GLOBS,
+    *PATHS,
+)
 RULED = "package ruled on server shop\n\n" + "\n".join([*(row.text for row in ROWS), BOMB, MINE])
 _MORE = ("bomb", "mine", "counted", "tiered", "kinded", "listed", "paired")
 RULED_TOOLS = {row.tool: OPEN for row in ROWS} | {f"ruled_{name}": OPEN for name in _MORE}

@@ -286,13 +286,60 @@ def time_does_not_overflow(stage):
 
 
 BEYOND_RE2 = (
-    r"(a)\1", r"\k<n>", "(?=a)b", "(?!a)b", "(?<=a)b", "(?<!a)b", "(?#x)a", "(?:a{1000}){1000}",
-    "a{1001}", r"\p{Han}", r"\P{L}", "(?P<n>a)", "(?<n>a)", "(?P=n)", "a*?", "a+?", "a{1,2}?", "a++",
-    "(?>a)", "^safe$", "safe$", r"\Asafe\z", r"safe\Z", r"\bsafe", r"\Qa\E", "[[:alpha:]]", r"\C",
-    "(?s).", "(?m)a", "(?i:a)", "a(?i)b", "(?x) a", "(?(1)a|b)", "(?R)", r"\u0041", r"\x{110000}",
-    "[z-a]", "[a", "(a", "a)", "*a", "a**", "{,5}", "[]", "[^]", r"\8", "a{2,1}", "[a-\\d]",
-    "(a|b)*a(a|b){12}", "(?:(?:){999}){999}", "(" * 40 + ")" * 40, "a" * 300, "[a&&b",
-)  # fmt: skip
+    r"(a)\1",
+    r"\k<n>",
+    "(?=a)b",
+    "(?!a)b",
+    "(?<=a)b",
+    "(?<!a)b",
+    "(?#x)a",
+    "(?:a{1000}){1000}",
+    "a{1001}",
+    r"\p{Han}",
+    r"\P{L}",
+    "(?P<n>a)",
+    "(?<n>a)",
+    "(?P=n)",
+    "a*?",
+    "a+?",
+    "a{1,2}?",
+    "a++",
+    "(?>a)",
+    "^safe$",
+    "safe$",
+    r"\Asafe\z",
+    r"safe\Z",
+    r"\bsafe",
+    r"\Qa\E",
+    "[[:alpha:]]",
+    r"\C",
+    "(?s).",
+    "(?m)a",
+    "(?i:a)",
+    "a(?i)b",
+    "(?x) a",
+    "(?(1)a|b)",
+    "(?R)",
+    r"\u0041",
+    r"\x{110000}",
+    "[z-a]",
+    "[a",
+    "(a",
+    "a)",
+    "*a",
+    "a**",
+    "{,5}",
+    "[]",
+    "[^]",
+    r"\8",
+    "a{2,1}",
+    "[a-\\d]",
+    "(a|b)*a(a|b){12}",
+    "(?:(?:){999}){999}",
+    "(" * 40 + ")" * 40,
+    "a" * 300,
+    "[a&&b",
+)
 
 
 def patterns(form):
@@ -352,10 +399,10 @@ def fields_do_not_become_rules(stage):
 def values_do_not_become_texts_of_rules():
     """What a request holds is told, never read again: neither as a rule nor as a template."""
     policy_set = policies(
-        'permit x on any when args.owner == data.owner\n'
+        "permit x on any when args.owner == data.owner\n"
         'forbid y on any when args.owner != data.owner because "not for {args.owner}"',
         data={"owner": "acme"},
-    )  # fmt: skip
+    )
     for field in (*FIELDS, "{agent.tier}", "{data.owner}", "{{", "}}", "{", "data.owner"):
         decision = decide(policy_set, request(args={"owner": field}))
         assert (decision.permitted, decision.rules) == (False, ("p.y",))
