@@ -14,7 +14,10 @@ from pathlib import Path
 
 import yaml
 
-IN_FORCE: tuple[str, ...] = ()
+IN_FORCE: tuple[str, ...] = (
+    "json",
+    "mcp-http",
+)
 """Areas of which every case has an attack, or says what it waits for."""
 
 _NUMBER = re.compile(r"-3\d{4}")

@@ -2,4 +2,7 @@
 
 from __future__ import annotations
 
-PENDING: dict[str, str] = {}
+PENDING: dict[str, str] = {
+    "MCP-37": "approvals asked for by `input_required`: until then no `requestState` is issued, and "
+    "one that is sent is dropped (JSN-07 sends it)",
+}
