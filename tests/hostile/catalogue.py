@@ -21,7 +21,9 @@ IN_FORCE: tuple[str, ...] = (
     "dcr",
     "dos",
     "introspection",
+    "json",
     "jwt",
+    "mcp-http",
     "policy-language",
     "revocation",
 )

@@ -69,8 +69,22 @@ DECIDED = {
     "MCP-39": answers(
         404,
         "session_not_found -32600",
-        "2025-11-25 transports: a session that is not the caller's is answered as one that does not "
-        "exist, or its thief would learn that it is live",
+        "2025-11-25 transports: a session that is not the caller's is answered as one that does "
+        "not exist, or its thief would learn that it is live",
+        audit="request.rejected",
+    ),
+    "MCP-40": answers(
+        (200, 404),
+        "-32601",
+        "2026-07-28 transports: a method that is not served is 404 with -32601; no task of "
+        "anybody can be asked for until tasks are served",
+        audit="request.rejected",
+    ),
+    "MCP-41": answers(
+        (200, 404),
+        "-32601",
+        "docs/reference/methods.md: what is not served is denied by default as an unknown method, "
+        "and no rule can permit it; 2026-07-28 transports wants 404 with -32601 for that",
         audit="request.rejected",
     ),
     "POL-07": answers(

@@ -16,6 +16,11 @@ from hostile.areas import (
     json_schemas,
     jwt,
     jwt_texts,
+    mcp_dress,
+    mcp_edge,
+    mcp_framing,
+    mcp_headers,
+    mcp_versions,
     policy_language,
     revocation,
 )
@@ -34,6 +39,11 @@ ATTACKS = {
     **json_schemas.ATTACKS,
     **jwt.ATTACKS,
     **jwt_texts.ATTACKS,
+    **mcp_dress.ATTACKS,
+    **mcp_edge.ATTACKS,
+    **mcp_framing.ATTACKS,
+    **mcp_headers.ATTACKS,
+    **mcp_versions.ATTACKS,
     **policy_language.ATTACKS,
     **revocation.ATTACKS,
 }

@@ -88,7 +88,8 @@ def hostile_schemas(stage):
 
 
 OPEN = {
-    "shop.pbac": "package shop on server shop\n\ntiers developer < trusted\n\npermit everything on tool *\n",
+    "tiers.pbac": "package ranks\n\ntiers developer < trusted\n",
+    "shop.pbac": "package shop on server shop\n\npermit everything on tool *\n",
     "frail.pbac": "package frail on server frail\n\npermit everything on tool *\n",
 }
 
