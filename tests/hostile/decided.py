@@ -21,6 +21,12 @@ def answers(http: int | tuple[int, ...], errors: str, why: str) -> Decided:
 
 
 DECIDED = {
+    "JSN-29": answers(
+        (200, 400),
+        "",
+        "docs/decisions/prototype_name.md: readers in JavaScript drop `__proto__` or inherit from "
+        "it, so that one name is refused; all others are plain keys",
+    ),
     "MCP-39": answers(
         404,
         "session_not_found -32600",
