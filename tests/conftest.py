@@ -26,6 +26,13 @@ def pytest_addoption(parser):
     parser.addoption("--full", action="store_true", help="run the sizes that take long")
 
 
+def pytest_collection_modifyitems(config, items):
+    if not config.getoption("--full"):
+        left_out = [item for item in items if item.get_closest_marker("full")]
+        config.hook.pytest_deselected(items=left_out)
+        items[:] = [item for item in items if item not in left_out]
+
+
 @pytest.fixture(scope="session")
 def full(pytestconfig) -> bool:
     """Whether this run may take long."""

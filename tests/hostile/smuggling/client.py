@@ -15,7 +15,7 @@ from dataclasses import dataclass, field
 
 from hostile.smuggling.mutations import Mutation
 
-IDLE_SECONDS = 0.4
+IDLE_SECONDS = 2.0
 ANSWER_SECONDS = 20.0
 _LENGTH = re.compile(rb"^content-length: *(\d+)\r", re.IGNORECASE | re.MULTILINE)
 _DECISION = re.compile(rb"^pbac-decision: *(\S+)\r", re.IGNORECASE | re.MULTILINE)
