@@ -8,6 +8,8 @@ from pathlib import Path
 
 import pytest
 
+_SAID = pytest.StashKey[list[str]]()
+
 
 def required() -> bool:
     return os.environ.get("PBAC_REQUIRE") == "all"
@@ -18,6 +20,44 @@ def missing(what: str, remedy: str):
     if required():
         pytest.fail(reason)
     pytest.skip(reason)
+
+
+def pytest_addoption(parser):
+    parser.addoption("--full", action="store_true", help="run the sizes that take long")
+
+
+def pytest_collection_modifyitems(config, items):
+    if not config.getoption("--full"):
+        left_out = [item for item in items if item.get_closest_marker("full")]
+        config.hook.pytest_deselected(items=left_out)
+        items[:] = [item for item in items if item not in left_out]
+
+
+@pytest.fixture(scope="session")
+def full(pytestconfig) -> bool:
+    """Whether this run may take long."""
+    return pytestconfig.getoption("--full")
+
+
+@pytest.fixture(scope="session")
+def say(pytestconfig):
+    """Prints a line at the end, also of a test that passes: a seed, a count, a rate."""
+    return pytestconfig.stash.setdefault(_SAID, []).append
+
+
+def pytest_terminal_summary(terminalreporter):
+    for line in terminalreporter.config.stash.get(_SAID, []):
+        terminalreporter.write_line(line)
+
+
+@pytest.fixture(scope="session")
+def typescript_sdk() -> Path:
+    """The `node_modules` with Node and the official TypeScript SDK."""
+    modules = Path(os.environ.get("PBAC_PEERS", Path.home() / ".cache" / "pbac-peers"))
+    modules /= "node_modules"
+    if not (modules / "@modelcontextprotocol/sdk").exists() or not (modules / ".bin/node").exists():
+        missing("npm `@modelcontextprotocol/sdk`", "run `.ci/run`")
+    return modules
 
 
 @pytest.fixture(scope="session")

@@ -188,8 +188,12 @@ def _files(root: Path, pattern: str) -> Iterator[Path]:
             "too-many-files", str(root), f"more than {POLICY_FILES_MAX} files match `{pattern}`"
         )
     for path in found:
+        name = path.relative_to(root).as_posix()
+        # A file may have any bytes for a name, but diagnostics and digests are made of texts.
+        shown = os.fsencode(name).decode("utf-8", "backslashreplace")
+        if shown != name:
+            raise _error("not-utf-8", shown, f"the name `{shown}` is not UTF-8", "rename the file")
         if not _real(path).is_relative_to(root):
-            name = path.relative_to(root).as_posix()
             help_ = "copy the file into the folder"
             raise _error("outside-folder", name, f"`{name}` leads out of the policy folder", help_)
         yield path

@@ -3,7 +3,8 @@
 Two readers that see two different values in one body are how gateways get bypassed, so the
 gateway decides on this tree and forwards bytes made from this tree. Refused: duplicate names,
 non-finite numbers, integers another reader may round (RFC 7493 2.2), underflow to zero, lone
-surrogates, byte order marks, anything but UTF-8, too deep, too long, trailing text.
+surrogates, byte order marks, anything but UTF-8, too deep, too long, trailing text, and
+`__proto__`, which a reader in JavaScript drops or takes for what an object inherits from.
 """
 
 from __future__ import annotations
@@ -54,6 +55,15 @@ def _pairs(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
     return members
 
 
+def _decided_pairs(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
+    members = _pairs(pairs)
+    if _PROTOTYPE in members:
+        raise JsonError(
+            f"the name `{_PROTOTYPE}` is no plain name to every reader", help="choose another name"
+        )
+    return members
+
+
 def _integer(text: str, integer_max: int = JSON_INTEGER_MAX) -> int:
     if len(text) <= JSON_NUMBER_CHARACTERS_MAX and abs(number := int(text)) <= integer_max:
         return number
@@ -75,10 +85,15 @@ def _constant(text: str) -> Any:
     raise JsonError(f"`{text}` is not JSON")
 
 
+_PROTOTYPE: Final = "__proto__"
+_PROTOTYPE_WRITTEN: Final = b'"__proto__"'
 _STRING: Final = re.compile(rb'"(?:[^"\\]|\\.)*+"', re.DOTALL)
 _BRACKET: Final = re.compile(rb"[\[\]{}]")
 _DECODER: Final = json.JSONDecoder(
-    object_pairs_hook=_pairs, parse_int=_integer, parse_float=_decimal, parse_constant=_constant
+    object_pairs_hook=_decided_pairs,
+    parse_int=_integer,
+    parse_float=_decimal,
+    parse_constant=_constant,
 )
 _ANSWER_DECODER: Final = json.JSONDecoder(
     object_pairs_hook=_pairs,
@@ -98,7 +113,7 @@ def decode(data: bytes) -> Any:
 
 
 def decode_answer(data: bytes) -> Any:
-    """As `decode`, with integers of 64 bits: an answer is passed on, and nobody decides on it.
+    """As `decode`, with integers of 64 bits and any name: nobody decides on an answer.
 
     The call has run by then, so refusing its result for a large number would help nobody.
     """
@@ -124,7 +139,7 @@ def _decode_plain(data: bytes) -> Any:
     so where something was dropped, rounded or replaced while reading, the two texts differ. Blanks
     are taken out within strings too: that can only make them differ.
     """
-    if data.count(b":") > JSON_MEMBERS_MAX:
+    if data.count(b":") > JSON_MEMBERS_MAX or _PROTOTYPE_WRITTEN in data:
         return _NOT_PLAIN
     try:
         value = orjson.loads(data)

@@ -1,8 +1,8 @@
 """Arguments against a tool's `inputSchema`: valid or not, and why, at a bounded cost.
 
 JSON Schema 2020-12 unless `$schema` names an older draft. Nothing is fetched. Patterns run on a
-linear engine; a pattern that engine cannot run makes the schema unusable. Defaults are not
-filled in: what is decided is what was sent.
+linear engine; a pattern that engine cannot run makes the schema unusable. Defaults of top-level
+properties are filled in before anything is decided, so that the upstream has none to fill in.
 """
 
 from __future__ import annotations

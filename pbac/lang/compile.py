@@ -216,7 +216,8 @@ def _package_digest(
 
 
 def _digest(text: str) -> str:
-    return hashlib.sha256(text.encode()).hexdigest()
+    # Half a surrogate pair is for `parse` to complain about, and not a reason to stop here.
+    return hashlib.sha256(text.encode("utf-8", "surrogatepass")).hexdigest()
 
 
 def _package(

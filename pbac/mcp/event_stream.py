@@ -96,10 +96,11 @@ class EventStreamReader:
     def _line(self, line: bytes) -> Event | None:
         if not line:
             return self._dispatch()
+        # A comment counts while it lasts, or how it came in pieces would decide whether it fits.
+        self._check_size(len(line))
         if line.startswith(b":"):
             return None
         self._kept_bytes += len(line)
-        self._check_size(0)
         try:
             name, _, value = line.decode("utf-8").partition(":")
         except UnicodeDecodeError:

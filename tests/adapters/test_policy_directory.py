@@ -118,6 +118,16 @@ def test_a_file_that_is_not_utf_8(folder):
     refused_for(folder, "not-utf-8", "`latin.pbac` is not UTF-8 at byte 12")
 
 
+@pytest.mark.parametrize("name", [b"\xff.pbac", b"data/\xff.json"])
+def test_a_file_whose_name_is_not_utf_8(folder, name):
+    (folder / "data").mkdir()
+    try:
+        (folder / os.fsdecode(name)).write_bytes(b"{}")
+    except OSError:
+        pytest.skip("this file system has no such names")
+    refused_for(folder, "not-utf-8", "\\xff")
+
+
 def test_a_file_that_is_too_large(folder, monkeypatch):
     monkeypatch.setattr(policy_directory, "POLICY_FILE_BYTES_MAX", len(GOOD))
     assert load_policies(folder).policy_set

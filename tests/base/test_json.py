@@ -37,6 +37,8 @@ REFUSED = {
     "CESU-8": b'["\xed\xa0\xbd\xed\xb8\x80"]',
     "lone surrogate": b'["\\ud800"]',
     "lone surrogate in a name": b'{"\\uDC00":1}',
+    "the prototype in JavaScript": b'{"__proto__":1}',
+    "the prototype in JavaScript, escaped": b'{"a":[{"\\u005f_proto__":{"a":1}}]}',
     "two texts": b"{}{}",
     "trailing NUL": b"{}\x00",
     "raw control character": b'["a\nb"]',
@@ -112,6 +114,12 @@ def test_an_answer_may_hold_what_64_bits_hold():
         json.decode_answer(b"[9223372036854775808]")
     with pytest.raises(json.JsonError):
         json.decode_answer(b'{"a":1,"a":2}')
+    assert json.decode_answer(b'{"__proto__":1}') == {"__proto__": 1}
+
+
+def test_only_the_name_is_refused_and_not_the_text():
+    for text in (b'{"code":"__proto__"}', b'["x.__proto__","\\"__proto__\\""]'):
+        assert json.decode(text) == lax.loads(text)
 
 
 PIECES = st.sampled_from(

@@ -66,6 +66,12 @@ DECIDED = {
     ),
     "JWT-25": answers((400, 401), "invalid_token malformed_http duplicate_header", _NO_HEADER),
     "JWT-26": answers((400, 401), "invalid_token malformed_http", _NO_HEADER),
+    "JSN-29": answers(
+        (200, 400),
+        "",
+        "docs/decisions/prototype_name.md: readers in JavaScript drop `__proto__` or inherit from "
+        "it, so that one name is refused; all others are plain keys",
+    ),
     "MCP-39": answers(
         404,
         "session_not_found -32600",

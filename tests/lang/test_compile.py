@@ -161,6 +161,12 @@ def test_syntax_errors_of_several_files_are_told_together():
     assert {d.span.source for d in found} == {"a.pbac", "b.pbac"}
 
 
+def test_half_a_surrogate_pair_is_told_and_not_stumbled_over():
+    compilation = compile_program([Source("a.pbac", "package a # \ud800\n")], {})
+    assert compilation.program is None
+    assert compilation.diagnostics[0].code == "unseen-character"
+
+
 def test_nothing_at_all_is_a_program_without_rules():
     assert compile_program((), {}).program.packages == ()
 

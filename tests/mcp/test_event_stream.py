@@ -57,6 +57,7 @@ def test_an_event_above_the_cap_ends_the_stream_however_it_is_spread():
         [b"x"] * 100,
         [b"data: 1234\n"] * 10,
         [b":" + b"x" * 100],
+        [b":" + b"x" * 100 + b"\n\ndata: a\n\n"],
         [b"data: " + b"x" * 100 + b"\n\n"],
     ):
         with pytest.raises(EventStreamError) as caught:

@@ -151,8 +151,8 @@ def test_a_batch_of_sound_messages_is_read_in_order():
 
 def test_attribute_like_names_are_plain_keys():
     names = [
-        "__proto__",
         "constructor",
+        "prototype",
         "__class__",
         "toString",
         "$ref",
