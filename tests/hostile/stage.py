@@ -41,7 +41,13 @@ class Stage:
     honest_calls: int = 0
 
     @property
-    def worlds(self) -> tuple[World, ...]:
+    def worlds(self) -> tuple[World, World]:
+        """The two that every attack may use."""
+        return self.plain, self.strict
+
+    @property
+    def every_world(self) -> tuple[World, ...]:
+        """All that have to be well after every case."""
         return self.plain, self.strict, *self.others.values()
 
     @property
@@ -134,21 +140,21 @@ def words_of(answer: Answer) -> set[str]:
 @contextmanager
 def under_attack(case: Case, stage: Stage) -> Iterator[None]:
     """What has to hold after every case, whatever it did."""
-    calls, counted = len(stage.upstream.calls()), sum(map(refusals, stage.worlds))
+    calls, counted = len(stage.upstream.calls()), sum(map(refusals, stage.every_world))
     stage.honest_calls = 0
-    decided = sum(map(decisions, stage.worlds))
-    for world in stage.worlds:
+    decided = sum(map(decisions, stage.every_world))
+    for world in stage.every_world:
         world.bodies.clear()
     yield
     if not case.forwarded:
         heard = len(stage.upstream.calls()) - calls - stage.honest_calls
         assert heard == 0, "the upstream heard of it"
     _is_audited(case, stage, counted, decided)
-    for world in stage.worlds:
+    for world in stage.every_world:
         _says_nothing_it_should_not(world)
         _is_well(world)
     raw = b"".join(stage.upstream.raw)
-    for world in stage.worlds:
+    for world in stage.every_world:
         for secret in (world.token, *world.secrets):
             assert secret.encode() not in raw, "a credential of a caller went upstream"
 
@@ -161,10 +167,10 @@ def _is_audited(case: Case, stage: Stage, counted: float, decided: int) -> None:
         expected = decided_otherwise.audit
     refused = ("request.rejected", "authn.failed", "edge.rejected", "oauth.dcr.refused")
     if expected.startswith(refused):
-        assert sum(map(refusals, stage.worlds)) > counted, "the refusal was not counted"
+        assert sum(map(refusals, stage.every_world)) > counted, "the refusal was not counted"
     if expected.startswith(("authz.denied", "call.allowed")):
         eventually(
-            lambda: sum(map(decisions, stage.worlds)) > decided, "the decision is not recorded"
+            lambda: sum(map(decisions, stage.every_world)) > decided, "the decision is not recorded"
         )
 
 

@@ -161,15 +161,15 @@ def was_decided_on(stage, forwarded):
     """The record's digest is of the tree that was decided: these are the same trees."""
     state = stage.plain.gateway.directory / "state/keys"
     digest = arguments_digest(open_audit_keys(state, "unused").arguments_key)
-    decisions = decisions_of(stage, forwarded)
+    decisions = decisions_of(stage.plain, forwarded)
     for decision_id, arguments in forwarded.items():
         assert decisions[decision_id]["effect"] == "permit"
         assert decisions[decision_id]["arguments"] == digest(arguments)
 
 
-def decisions_of(stage, ids):
+def decisions_of(world, ids):
     """The decision records with these ids, by id. One reading for all: the log grows long."""
-    found = {record["decision_id"]: record for record in stage.plain.gateway.records("decision")}
+    found = {record["decision_id"]: record for record in world.gateway.records("decision")}
     assert found.keys() >= set(ids)
     return {id_: found[id_] for id_ in ids}
 
@@ -206,7 +206,7 @@ def nul_in_a_value(stage, version):
     eventually(lambda: completed() >= forwarded.keys(), "an outcome is not recorded")
 
 
-KEYS = ["__proto__", "constructor", "__class__", "__init__", "toString", "$ref", "a.b", "a[0]", ""]
+KEYS = ["__proto", "constructor", "__class__", "__init__", "toString", "$ref", "a.b", "a[0]", ""]
 KEYS += ["params.name", "args.name", "args", "agent.tier", "agent", "prototype", "__dict__", "$id"]
 KEYS += ["a/b", "a~1b", "*", "..", "a.", ".a", "a b", "name", "_meta", "self", "{}", "%s", "\u202e"]
 
@@ -218,6 +218,10 @@ def plain_keys(stage, version):
             arguments = {key: value}
             yield stage.honest("load0", arguments, version=version)
             assert b'"arguments":' + orjson.dumps(arguments) in last_call(stage)
+    for arguments in ({"__proto__": {"b": "yes"}}, {"a": [{"__proto__": 1}]}):
+        refused = stage.call("load0", arguments, version=version)
+        assert refused.json["error"]["code"] == -32700, refused.body
+        yield refused
     yield stage.honest("load0", dict.fromkeys(KEYS, "yes"), version=version)
     # What the rule means is what it stops, beside all those names.
     for told in ({"b": "yes"}, {"name": "yes"}):
@@ -284,7 +288,7 @@ def misfits(stage, version):
     answer = ship(stage, fits, version)
     assert b"ship ran" in answer.body, answer.body
     stage.honest_calls += 1
-    causes = {each["cause"] for each in decisions_of(stage, refused).values()}
+    causes = {each["cause"] for each in decisions_of(stage.plain, refused).values()}
     assert causes == {"invalid_params"}
 
 

@@ -138,7 +138,7 @@ def names_with_nul(stage):
 
 def unknown_members(stage):
     """Beside the four members of a message there is no other."""
-    odd = ["extra", "", "meta", "_meta", "result", "error", "sessionId", "__proto__", "jsonRPC"]
+    odd = ["extra", "", "meta", "_meta", "result", "error", "sessionId", "__proto", "jsonRPC"]
     odd += ["params.name", "method[0]", "$ref", "id2", "é", "\ud83d\ude00"]
 
     def bodies(version):

@@ -267,7 +267,7 @@ mixed_audience = refused(
 
 def of_a_sibling(stage):
     """What another gateway, publisher or client is trusted for is nothing here."""
-    plain, strict = stage.worlds[:2]
+    plain, strict = stage.worlds
     yield present_bearer(plain, strict.token)
     yield present_bearer(strict, plain.token)
     found, other = doors(plain), doors(strict)

@@ -6,7 +6,7 @@ import json
 
 from hostile.areas.json_forwarded import decisions_of
 from hostile.areas.speaking import message, number_of, passes, sound, speak
-from hostile.stage import NEWEST, VERSIONS, Stage
+from hostile.stage import NEWEST, VERSIONS
 from support.bad_input import NAMES
 
 from pbac.mcp.methods import METHODS
@@ -77,7 +77,7 @@ def old_versions(stage):
             [decided(stage, world, tool, arguments, version) for version in VERSIONS]
             for tool, arguments in CALLS
         ]
-        found = decisions_of(Stage(world, world), {id_ for row in ids for id_ in row})
+        found = decisions_of(world, {id_ for row in ids for id_ in row})
         for call, row in zip(CALLS, ids, strict=True):
             told = [{name: found[id_].get(name) for name in SAME_IN_ALL} for id_ in row]
             assert all(each == told[0] for each in told), (call, told)
