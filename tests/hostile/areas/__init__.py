@@ -11,6 +11,7 @@ from hostile.areas import (
     mcp_edge,
     mcp_framing,
     mcp_headers,
+    mcp_origins,
     mcp_versions,
     revocation,
 )
@@ -24,6 +25,7 @@ ATTACKS = {
     **mcp_edge.ATTACKS,
     **mcp_framing.ATTACKS,
     **mcp_headers.ATTACKS,
+    **mcp_origins.ATTACKS,
     **mcp_versions.ATTACKS,
     **revocation.ATTACKS,
 }
