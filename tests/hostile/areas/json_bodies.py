@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 
-from hostile.areas.speaking import everywhere, message, passes, sound, speak, with_text
+from hostile.areas.speaking import counted, everywhere, message, passes, sound, speak, with_text
 from hostile.stage import VERSIONS
 from support.bad_input import NAMES
 
@@ -306,19 +306,19 @@ def odd_methods(stage):
 
 
 ATTACKS = {
-    "JSN-08": not_numbers,
-    "JSN-09": overflowing_floats,
-    "JSN-10": huge_integers,
-    "JSN-12": not_json,
-    "JSN-13": deep,
-    "JSN-14": deep_for_every_walker,
-    "JSN-18": byte_order_mark,
-    "JSN-19": wide_encodings,
-    "JSN-20": invalid_utf8,
-    "JSN-21": batches,
-    "JSN-22": two_texts,
-    "JSN-24": calls_without_id,
-    "JSN-25": answers_of_a_caller,
-    "JSN-26": other_json_rpc,
-    "JSN-27": odd_methods,
+    "JSN-08": counted(not_numbers),
+    "JSN-09": counted(overflowing_floats),
+    "JSN-10": counted(huge_integers),
+    "JSN-12": counted(not_json),
+    "JSN-13": counted(deep),
+    "JSN-14": counted(deep_for_every_walker),
+    "JSN-18": counted(byte_order_mark),
+    "JSN-19": counted(wide_encodings),
+    "JSN-20": counted(invalid_utf8),
+    "JSN-21": counted(batches),
+    "JSN-22": counted(two_texts),
+    "JSN-24": counted(calls_without_id),
+    "JSN-25": counted(answers_of_a_caller),
+    "JSN-26": counted(other_json_rpc),
+    "JSN-27": counted(odd_methods),
 }

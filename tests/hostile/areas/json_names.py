@@ -4,7 +4,16 @@ from __future__ import annotations
 
 import json
 
-from hostile.areas.speaking import everywhere, message, number_of, passes, sound, speak, with_text
+from hostile.areas.speaking import (
+    counted,
+    everywhere,
+    message,
+    number_of,
+    passes,
+    sound,
+    speak,
+    with_text,
+)
 from hostile.stage import VERSIONS
 from support.bad_input import NAMES
 
@@ -150,8 +159,8 @@ def unknown_members(stage):
 
 
 ATTACKS = {
-    "JSN-02": duplicates,
-    "JSN-03": case_variants,
-    "JSN-05": names_with_nul,
-    "JSN-06": unknown_members,
+    "JSN-02": counted(duplicates),
+    "JSN-03": counted(case_variants),
+    "JSN-05": counted(names_with_nul),
+    "JSN-06": counted(unknown_members),
 }

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from hostile.areas.speaking import sound
+from hostile.areas.speaking import counted, sound
 from hostile.stage import NEWEST, VERSIONS
 
 # --- media types --------------------------------------------------------------------------------
@@ -292,10 +292,10 @@ def challenges(stage):
 
 
 ATTACKS = {
-    "MCP-25": media_types,
-    "MCP-26": charsets,
-    "MCP-27": encodings,
-    "MCP-28": accepts,
-    "MCP-30": authorizations,
-    "MCP-31": challenges,
+    "MCP-25": counted(media_types),
+    "MCP-26": counted(charsets),
+    "MCP-27": counted(encodings),
+    "MCP-28": counted(accepts),
+    "MCP-30": counted(authorizations),
+    "MCP-31": counted(challenges),
 }

@@ -1,10 +1,10 @@
-"""Who may knock, and at which door: origins, hosts, paths, methods."""
+"""Which doors there are: paths, methods, and none for the gateway itself."""
 
 from __future__ import annotations
 
 import json
 
-from hostile.areas.speaking import message, number_of, sound
+from hostile.areas.speaking import counted, message, number_of, sound
 from hostile.stage import VERSIONS
 from hypothesis import given, settings
 from hypothesis import strategies as st
@@ -12,154 +12,6 @@ from hypothesis import strategies as st
 from pbac.web.oauth_routes import PATHS as OAUTH_PATHS
 
 PUBLISHED = {"/mcp", "/healthz", "/readyz", "/metrics", *OAUTH_PATHS}
-EVIL = "https://evil.example"
-
-# --- origin and host ----------------------------------------------------------------------------
-
-
-def origins(stage):
-    """Only our own origin, to the letter, on every path."""
-    for world in stage.worlds:
-        own, port = world.gateway.origin, world.gateway.port
-        hostile = [
-            EVIL,
-            "null",
-            "NULL",
-            "",
-            " ",
-            f"{own}.evil.example",
-            f"https://127.0.0.1:{port}",
-        ]
-        hostile += [
-            "http://127.0.0.1",
-            f"http://127.0.0.1:{port + 1}",
-            f"{own}/",
-            f"{own}:80",
-            f"{own}0",
-        ]
-        hostile += [
-            f"http://x@127.0.0.1:{port}",
-            f"{own}@evil.example",
-            f"{own}, {EVIL}",
-            f"{own} {EVIL}",
-        ]
-        hostile += [
-            f"http://127.1:{port}",
-            f"http://2130706433:{port}",
-            f"http://[::ffff:127.0.0.1]:{port}",
-        ]
-        hostile += [
-            f"http://0.0.0.0:{port}",
-            f"http://localhost.:{port}",
-            own.upper(),
-            "file://",
-            "*",
-        ]
-        hostile += [
-            f"http://evil.example?{own}",
-            f"http://evil.example#{own}",
-            f"http://sub.localhost:{port}",
-        ]
-        for sent in hostile:
-            yield world.send(replace={"Origin": sent})
-        for path in PUBLISHED:
-            yield world.send(b"", line=f"GET {path} HTTP/1.1", replace={"Origin": EVIL})
-        twice = world.send(replace={"Origin": own}, more=[("Origin", EVIL)])
-        assert (twice.status, twice.error) == (400, "duplicate_header")
-        for sent in (own, f"http://localhost:{port}", f"http://[::1]:{port}"):
-            answer = world.send(replace={"Origin": sent})
-            assert answer.status == 200, answer.body
-            stage.honest_calls += 1
-
-
-def hosts(stage):
-    """A rebound name reaches no gateway on loopback: Host is checked where Origin is absent."""
-    world = stage.plain
-    own, port = world.gateway.origin.removeprefix("http://"), world.gateway.port
-    hostile = [
-        "evil.example",
-        "127.0.0.1",
-        "127.0.0.1:1",
-        f"127.0.0.1:{port}0",
-        f"{own}.evil.example",
-    ]
-    hostile += [
-        "localhost",
-        f"localhost.:{port}",
-        f"evil.example:{port}",
-        f"127.1:{port}",
-        f"0.0.0.0:{port}",
-    ]
-    hostile += [
-        f"x@{own}",
-        f"{own}@evil.example",
-        f"{own},evil.example",
-        f"evil.example, {own}",
-        f"{own}/",
-    ]
-    hostile += [
-        f"{own}#",
-        f"{own}?",
-        f"http://{own}",
-        f"[::ffff:127.0.0.1]:{port}",
-        f"2130706433:{port}",
-        "",
-    ]
-    hostile += [
-        f"{own} evil.example",
-        f"\u0031{own}",
-        f"127.0.0.1:0{port}",
-        "::1",
-        f"sub.localhost:{port}",
-    ]
-    for sent in hostile:
-        yield world.send(replace={"Host": sent})
-        yield world.send(b"", line="GET /healthz HTTP/1.1", replace={"Host": sent})
-    for sent in (f"LOCALHOST:{port}", f"[::1]:{port}"):
-        assert world.send(replace={"Host": sent}).status == 200
-        stage.honest_calls += 1
-    twice = world.send(more=[("Host", "evil.example")])
-    assert twice.status == 400
-    # The absolute form names a host of its own: whichever it is, that is no path of ours.
-    for target in (
-        f"http://evil.example:{port}/mcp",
-        "http://evil.example/mcp",
-        f"//{own}/mcp",
-        f"{EVIL}/mcp",
-    ):
-        answer = world.send(line=f"POST {target} HTTP/1.1")
-        assert (answer.status, answer.error) == (404, "not_found"), answer.body
-
-
-def cors(stage):
-    """No other origin is invited, on no path, by no method; and none is ever reflected."""
-    for world in stage.worlds:
-        for sent in (EVIL, "null", f"{world.gateway.origin}.evil.example"):
-            for path in sorted(PUBLISHED):
-                for asked in ("POST", "DELETE", "GET"):
-                    headers = {
-                        "Origin": sent,
-                        "Access-Control-Request-Method": asked,
-                        "Authorization": None,
-                    }
-                    headers |= {"Access-Control-Request-Headers": "authorization, content-type"}
-                    headers |= {"Access-Control-Request-Private-Network": "true"}
-                    answer = world.send(b"", line=f"OPTIONS {path} HTTP/1.1", replace=headers)
-                    yield unshared(answer)
-            yield unshared(world.send(replace={"Origin": sent}))
-        own = {"Origin": world.gateway.origin, "Access-Control-Request-Method": "POST"}
-        answer = unshared(world.send(b"", line="OPTIONS /mcp HTTP/1.1", replace=own))
-        assert answer.status == 405
-        unshared(world.send(replace={"Origin": world.gateway.origin}))
-        stage.honest_calls += 1
-
-
-def unshared(answer):
-    assert not [name for name in answer.headers if name.startswith("access-control-")]
-    return answer
-
-
-# --- paths and methods --------------------------------------------------------------------------
 
 CHANGES = st.sampled_from(["encode", "ENCODE", "twice", "double", "case", "insert", "drop"])
 SPELLINGS = [
@@ -229,7 +81,7 @@ def respelt(draw):
                 )
             case "drop":
                 this = ""
-        path = before + this + after or "/"
+        path = f"/{(before + this + after).removeprefix('/')}"
     return path
 
 
@@ -246,11 +98,10 @@ def paths(stage):
     found = []
 
     @settings(max_examples=150, deadline=None, database=None)
-    @given(respelt().filter(lambda path: path.partition("?")[0] not in PUBLISHED))
+    @given(respelt().filter(lambda path: path not in PUBLISHED))
     def every_spelling(path):
-        answer = stage.plain.send(line=f"POST {path if path[0] == '/' else '/' + path} HTTP/1.1")
-        if f"/{path.lstrip('/')}" not in PUBLISHED:
-            assert (answer.status, answer.error) == (404, "not_found"), path
+        answer = stage.plain.send(line=f"POST {path} HTTP/1.1")
+        assert (answer.status, answer.error) == (404, "not_found"), path
         found.append(answer)
 
     every_spelling()
@@ -396,11 +247,8 @@ def loop_back(stage):
 
 
 ATTACKS = {
-    "MCP-15": origins,
-    "MCP-16": hosts,
     "MCP-20": loop_back,
-    "MCP-22": paths,
-    "MCP-23": virtual_servers,
-    "MCP-24": methods,
-    "MCP-36": cors,
+    "MCP-22": counted(paths),
+    "MCP-23": counted(virtual_servers),
+    "MCP-24": counted(methods),
 }

@@ -8,7 +8,7 @@ import io
 import re
 import time
 
-from hostile.areas.speaking import passes, sound
+from hostile.areas.speaking import counted, passes, sound
 from support.bad_input import Answer, call
 
 SMUGGLED = {"text": "smuggled"}
@@ -311,8 +311,8 @@ def first_answer(world, head):
 
 
 ATTACKS = {
-    "MCP-17": versions_of_http,
-    "MCP-32": smuggling,
-    "MCP-34": upgrades,
-    "MCP-35": expectations,
+    "MCP-17": counted(versions_of_http),
+    "MCP-32": counted(smuggling),
+    "MCP-34": counted(upgrades),
+    "MCP-35": counted(expectations),
 }

@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 
 from hostile.areas.json_forwarded import ship
-from hostile.areas.speaking import message, number_of, sound, speak
+from hostile.areas.speaking import counted, message, number_of, sound, speak
 from hostile.stage import NEWEST, VERSIONS
 from support.bad_input import META
 
@@ -175,11 +175,11 @@ def beyond_ascii(stage):
 
 
 ATTACKS = {
-    "MCP-01": other_names,
-    "MCP-02": other_methods,
-    "MCP-03": methods_of_other_case,
-    "MCP-05": joined,
-    "MCP-08": parameter_headers_that_disagree,
-    "MCP-09": missing_headers,
-    "MCP-13": beyond_ascii,
+    "MCP-01": counted(other_names),
+    "MCP-02": counted(other_methods),
+    "MCP-03": counted(methods_of_other_case),
+    "MCP-05": counted(joined),
+    "MCP-08": counted(parameter_headers_that_disagree),
+    "MCP-09": counted(missing_headers),
+    "MCP-13": counted(beyond_ascii),
 }

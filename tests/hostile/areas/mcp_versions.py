@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 
 from hostile.areas.json_forwarded import decisions_of
-from hostile.areas.speaking import message, number_of, passes, sound, speak
+from hostile.areas.speaking import counted, message, number_of, passes, sound, speak
 from hostile.stage import NEWEST, VERSIONS
 from support.bad_input import NAMES
 
@@ -231,9 +231,9 @@ def other_methods_with_power(stage):
 
 ATTACKS = {
     "MCP-10": old_versions,
-    "MCP-11": two_versions,
-    "MCP-12": unknown_versions,
-    "MCP-39": foreign_sessions,
-    "MCP-40": foreign_tasks,
-    "MCP-41": other_methods_with_power,
+    "MCP-11": counted(two_versions),
+    "MCP-12": counted(unknown_versions),
+    "MCP-39": counted(foreign_sessions),
+    "MCP-40": counted(foreign_tasks),
+    "MCP-41": counted(other_methods_with_power),
 }

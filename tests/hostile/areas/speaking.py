@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import json
+from functools import wraps
 
-from hostile.stage import NEWEST, VERSIONS
+from hostile.stage import NEWEST, VERSIONS, refusals
 from support.bad_input import META, NAMES
 from support.recorder import GAP
 
@@ -61,3 +62,18 @@ def last_call(stage) -> bytes:
     """The body of the last `tools/call` that the upstream heard, as it came over the wire."""
     bodies = (raw.partition(GAP)[2] for raw in reversed(list(stage.upstream.raw)))
     return next(body for body in bodies if b'"tools/call"' in body)
+
+
+def counted(attack):
+    """This attack, of which every single answer is a refusal that has to be counted."""
+
+    @wraps(attack)
+    def tried(stage):
+        before, answers = sum(map(refusals, stage.worlds)), 0
+        for answer in attack(stage):
+            answers += 1
+            yield answer
+        more = sum(map(refusals, stage.worlds)) - before
+        assert more >= answers, f"{answers} refusals, {more} of them counted"
+
+    return tried
