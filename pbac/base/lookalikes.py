@@ -6,7 +6,8 @@ member that could be read as one we know, without being it, is refused where it 
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
+from typing import Final
 
 
 def folded(name: str) -> str:
@@ -14,6 +15,8 @@ def folded(name: str) -> str:
 
     `casefold` covers what Go folds beyond ASCII: the long s to `s`, the Kelvin sign to `k`.
     """
+    if name.isascii() and name.isprintable():
+        return name.strip().lower()
     return "".join(c for c in name.partition("\0")[0] if c.isprintable()).strip().casefold()
 
 
@@ -21,3 +24,28 @@ def lookalike(name: str, known: Iterable[str]) -> str | None:
     """The known name that `name` could be taken for without being it, or None."""
     lax = folded(name)
     return next((k for k in known if k != name and folded(k) == lax), None)
+
+
+class Names:
+    """The names somebody knows of an object, and of the objects within it."""
+
+    __slots__ = ("_folded", "within")
+
+    def __init__(self, within: Mapping[str, Names]) -> None:
+        self.within = within
+        self._folded = {folded(name): name for name in within}
+
+    def lookalike(self, name: str) -> str | None:
+        """The known name that `name`, which is not known, could be taken for, or None."""
+        return self._folded.get(folded(name))
+
+
+NO_NAMES: Final = Names({})
+
+
+def names_of(paths: Iterable[tuple[str, ...]]) -> Names:
+    """The names that paths into an object go by."""
+    heads: dict[str, list[tuple[str, ...]]] = {}
+    for first, *rest in filter(None, paths):
+        heads.setdefault(first, []).append(tuple(rest))
+    return Names({first: names_of(rests) for first, rests in heads.items()}) if heads else NO_NAMES

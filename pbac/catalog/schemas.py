@@ -11,7 +11,7 @@ from typing import Any, Final
 
 import jsonschema_rs
 
-from pbac.base.lookalikes import lookalike
+from pbac.base.lookalikes import NO_NAMES, Names
 from pbac.catalog.schema_size import SchemaError, SchemaSize
 
 _MESSAGE_CHARACTERS_MAX: Final = 160
@@ -29,7 +29,7 @@ class ArgumentSchema:
         if not isinstance(schema, dict):
             raise SchemaError("`inputSchema` is not an object")
         size = SchemaSize(schema)
-        self._schema = schema
+        self._names = _names(schema)
         self._defaults = _defaults(schema)
         # Explaining a failure against a circular schema takes time 2^n in the depth n of the
         # value; the yes-or-no stays linear.
@@ -50,14 +50,15 @@ class ArgumentSchema:
         missing = {n: v for n, v in self._defaults.items() if n not in arguments}
         return {**arguments, **missing} if missing else arguments
 
-    def complaint(self, arguments: dict[str, Any]) -> str | None:
+    def complaint(self, arguments: dict[str, Any], read: Names = NO_NAMES) -> str | None:
         """The first thing wrong with the arguments, for the caller to read; None when valid.
 
-        `arguments.amount: "500" is not of type "number"`; long values are not echoed.
+        `arguments.amount: "500" is not of type "number"`; long values are not echoed. `read` are the
+        arguments that policy reads, by whatever tool: a name it would miss is refused.
         """
         if not self._validator.is_valid(arguments):
             return self._reason(arguments)
-        return _misspelt(self._schema, arguments, "arguments")
+        return _misspelt(self._names, read, arguments, "arguments")
 
     def _reason(self, arguments: dict[str, Any]) -> str:
         if self._explain:
@@ -90,21 +91,26 @@ def _step(step: str | int) -> str:
     return f"[{step}]" if isinstance(step, int) else f".{step[:_NAME_CHARACTERS_MAX]}"
 
 
-def _misspelt(schema: Any, value: Any, path: str) -> str | None:
-    """A name that a laxer upstream would take for a declared one.
+def _names(schema: Any) -> Names:
+    """What a schema declares through `properties` alone."""
+    properties = schema.get("properties") if isinstance(schema, dict) else None
+    if not isinstance(properties, dict) or not properties:
+        return NO_NAMES
+    return Names({name: _names(member) for name, member in properties.items()})
+
+
+def _misspelt(declared: Names, read: Names, value: dict[str, Any], path: str) -> str | None:
+    """A name that a laxer upstream would take for one that is declared, or that policy reads.
 
     A rule that reads `args.force` does not see `Force`, but a Go upstream does.
     """
-    declared = schema.get("properties") if isinstance(schema, dict) else None
-    if not isinstance(declared, dict) or not isinstance(value, dict):
-        return None
     for name, member in value.items():
-        if name in declared:
-            if isinstance(member, dict) and (
-                inner := _misspelt(declared[name], member, f"{path}.{name}")
-            ):
-                return inner
-        elif near := lookalike(name, declared):
+        if name in declared.within or name in read.within:
+            if isinstance(member, dict):
+                inner = declared.within.get(name, NO_NAMES), read.within.get(name, NO_NAMES)
+                if complaint := _misspelt(*inner, member, f"{path}.{name}"):
+                    return complaint
+        elif near := declared.lookalike(name) or read.lookalike(name):
             return f"{path}: `{_shorten(ascii(name)[1:-1])}` could be read as `{near}`"
     return None
 

@@ -118,7 +118,7 @@ def rule(gateway: Gateway, policy_set: PolicySet, caller: Caller, call: ToolCall
         refusal = (
             _refuse_by_scope(principal, tool, call, decision)
             or _refuse_by_policy(policy_set, principal, tool, request, decision)
-            or _refuse_by_arguments(tool, call)
+            or _refuse_by_arguments(policy_set, tool, call)
             or _refuse_by_duties(gateway, plan, request)
         )
         if refusal is None:
@@ -162,8 +162,8 @@ def _refuse_by_policy(
     return denied(decision, withheld=not listed)
 
 
-def _refuse_by_arguments(tool: Tool, call: ToolCall) -> Refusal | None:
-    complaint = tool.arguments.complaint(call.arguments)
+def _refuse_by_arguments(policy_set: PolicySet, tool: Tool, call: ToolCall) -> Refusal | None:
+    complaint = tool.arguments.complaint(call.arguments, policy_set.arguments_read(tool.backend))
     if complaint is None:
         return None
     return Refusal(code="invalid_params", message=complaint, help="see the tool's `inputSchema`")

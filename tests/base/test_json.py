@@ -70,15 +70,14 @@ def test_a_number_out_of_range_is_told_apart():
     assert json.decode(str(-JSON_INTEGER_MAX).encode()) == -JSON_INTEGER_MAX
 
 
+NAMES = st.text(st.characters(exclude_categories=["Cs"])).filter(lambda name: name != "__proto__")
 VALUES = st.recursive(
     st.none()
     | st.booleans()
     | st.integers(-JSON_INTEGER_MAX, JSON_INTEGER_MAX)
     | st.floats(allow_nan=False, allow_infinity=False)
     | st.text(st.characters(exclude_categories=["Cs"])),
-    lambda inner: (
-        st.lists(inner) | st.dictionaries(st.text(st.characters(exclude_categories=["Cs"])), inner)
-    ),
+    lambda inner: st.lists(inner) | st.dictionaries(NAMES, inner),
     max_leaves=20,
 )
 

@@ -4,6 +4,7 @@ import time
 
 import pytest
 
+from pbac.base.lookalikes import names_of
 from pbac.catalog.schema_size import SchemaError, SchemaSize
 from pbac.catalog.schemas import ArgumentSchema
 
@@ -151,3 +152,38 @@ def test_defaults_are_not_filled_in():
     arguments = {}
     assert ArgumentSchema({"properties": {"a": {"default": 1}}}).complaint(arguments) is None
     assert arguments == {}
+
+
+READ = names_of([("force",), ("repo", "name"), ("repo", "owner")])
+
+
+@pytest.mark.parametrize(
+    ("arguments", "near"),
+    [
+        ({"Force": True}, "force"),
+        ({"force": False, "FORCE": True}, "force"),
+        ({"force\x00": True}, "force"),
+        ({" force ": True}, "force"),
+        ({"\u017f": 1, "for\u200bce": True}, "force"),
+        ({"repo": {"Name": "x"}}, "name"),
+        ({"Repo": {"name": "x"}}, "repo"),
+    ],
+)
+def test_a_name_that_policy_reads_has_no_double_where_the_schema_is_silent(arguments, near):
+    schema = ArgumentSchema({"type": "object"})
+    assert f"could be read as `{near}`" in schema.complaint(arguments, READ)
+    assert schema.complaint(arguments) is None
+
+
+@pytest.mark.parametrize(
+    "arguments",
+    [{"force": True}, {"forced": 1}, {"Title": 1}, {"repo": {"name": 1, "x": {"Name": 1}}}, {}],
+)
+def test_names_that_nobody_could_mistake_pass(arguments):
+    assert ArgumentSchema({"type": "object"}).complaint(arguments, READ) is None
+
+
+def test_a_name_that_the_schema_declares_is_that_name():
+    schema = ArgumentSchema({"type": "object", "properties": {"Force": {}, "repo": {}}})
+    assert schema.complaint({"Force": 1, "repo": {"name": 1}}, READ) is None
+    assert "`Name` could be read as `name`" in schema.complaint({"repo": {"Name": 1}}, READ)

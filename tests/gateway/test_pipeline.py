@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 
 import pytest
+from support.in_memory import POLICY, policy_set
 
 from pbac.audit.storage import AuditUnavailable
 from pbac.gateway.upstream import UpstreamError, UpstreamFailure
@@ -279,3 +280,16 @@ async def test_denied_calls_take_no_room_from_anybodys_session(world):
     for number in range(50):
         await world.call("refund", {}, principal=world.principal(id=f"other{number}"))
     assert len(world.gateway.sessions._windows) == 1
+
+
+async def test_a_double_of_what_a_rule_reads_is_refused_although_the_schema_is_open(world):
+    """A rule that reads `args.express` would miss `Express`, and a Go upstream would not."""
+    answer, body = await world.call("get_price", {"Express": True})
+    assert (answer.status, body["error"]["code"]) == (400, -32602)
+    assert "`Express` could be read as `express`" in body["error"]["message"]
+    assert world.upstream.calls == []
+    answer, _ = await world.call("get_price", {"Other": True})
+    assert answer.status == 200
+    elsewhere = POLICY.replace("package shop on server shop", "package elsewhere on server other")
+    assert policy_set(elsewhere).arguments_read("shop").within == {}
+    assert set(policy_set(elsewhere).arguments_read("other").within) >= {"express", "amount"}
