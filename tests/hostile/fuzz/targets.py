@@ -34,7 +34,7 @@ from pbac.mcp.wire_errors import JsonRpcError
 from pbac.oauth.errors import OAuthError
 from pbac.oauth.form import parse_form
 from pbac.pdp.administration import prepare
-from pbac.web.middleware import repeated
+from pbac.web.middleware import SENT_ONCE, ambiguous
 from pbac.web.peer import client_address, networks
 
 # --- policies ---------------------------------------------------------------------------------
@@ -272,8 +272,9 @@ def header_values(data: bytes) -> None:
     refused = _refusal(check_headers, parameter_headers(SCHEMA), arguments, sent, 1)
     assert refused in (None, "header_mismatch")
     lines = [tuple(line.partition(b":")[::2]) for line in data.split(b"\n")]
-    name = repeated(lines)
-    assert name is None or any(line[0].lower() == name.encode() for line in lines)
+    once = [name for name, _ in lines if name.lower() in SENT_ONCE]
+    doubled = len({name.lower() for name in once}) < len(once)
+    assert doubled <= (ambiguous(lines) is not None)
     address = client_address("10.0.0.1", text, PROXIES)
     assert address == "" or client_address(address, None, ()) == address
     try:
