@@ -1,4 +1,4 @@
-"""Rules into Python functions: two rails instead of three values.
+"""Rules into Python functions: two rails instead of three values, and one function for many rules.
 
 Theory. Conditions have three values, Python's tests two. So every expression is translated up to
 twice, once for each *rail*: T, "certainly true", and F, "certainly false". Unknown is what is
@@ -11,151 +11,231 @@ neither, and no unknown value exists while a function runs on its fast paths:
 
 where the guards of a leaf say that its operands exist and have the kinds its operator knows. A
 permit applies by T of its condition, a forbid and a require by not F (Law 2). Each rail of a node
-needs one rail of each of its parts, so a function is never longer than twice its rule.
+needs one rail of each of its parts, so a function is never longer than twice its rules.
 
 Where a truth is used as a *value* (`(a or b) == c`) both rails would be needed at once, and size
 would double at each level; there, and for operators that are not worth writing out, the function
 calls the evaluators and `runtime`, which know `UNKNOWN`, and asks `is True` or `is False` of what
 they return.
 
+What a function returns. One function asks any number of rules and answers with one integer: bit n
++ 1 is set when rule n applies (`bit_of`), and bit 0 (`DOUBT`) when a forbid or require applies
+without being certain, which is when T of its condition is asked too. Of `generate_plan` the answer
+follows Law 1: some forbids, or permits and then requires, or 0. What several rules read is read
+once. `generate_rule` is about a single rule, and is compiled when it is first called.
+
 Safety. Functions are built as `ast` nodes from the closed list in `emit`, never from text. Names
 are generated; constants are checked; what a policy names becomes a dictionary key. Attributes of
 values are never read but `__class__`, `get` (of what is exactly a `dict`), `startswith` and
-`endswith` (of what is exactly a `str`). Modules run without builtins. The same rules give the same
-tree, byte for byte.
+`endswith` (of what is exactly a `str`). Functions run without builtins. The same rules give the
+same tree, byte for byte. Whatever can be wrong with a rule is found when it is checked, at load:
+writing it again finds all constants prepared.
+
+Places. Every tree carries the place of what it was written for, so that a traceback points into
+the `.pbac` file. Python knows one file for a function: one over rules from several files is said
+to be in `SEVERAL_FILES`, and who has to explain a fault asks the rules one by one.
 """
 
 from __future__ import annotations
 
 import ast
-from collections import Counter
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
-from itertools import groupby
-from typing import Any
+from functools import partial
+from typing import Any, Final
 
 from pbac.lang import emit, nodes, runtime, targets
-from pbac.lang.emit import Places
-from pbac.lang.paths import paths_in
-from pbac.lang.program import Applies
+from pbac.lang.program import DOUBT, Ask, Data, bit_of
 from pbac.lang.truth import Truth
 from pbac.lang.write_truths import TruthWriter
-from pbac.lang.write_values import Constants, unusable
-from pbac.model.request import FIELDS
+from pbac.lang.write_values import Materials, unusable
+from pbac.model.request import DecisionRequest
+
+SEVERAL_FILES: Final = "<rules of several files>"
+
+# INVARIANT: nobody writes to it; functions are defined in a mapping of their own.
+_GLOBALS: Final[dict[str, Any]] = {"__builtins__": {}, **runtime.NAMES}
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Compiled:
-    """One rule's function.
+class Question:
+    """A rule that a function asks, with what is left of its condition.
 
     Attributes:
-        applies: by T for a permit, by not F for a forbid or require; see `program.CompiledRule`.
-        always: True when it is constantly true.
+        rule: with definitions expanded.
+        materials: of its package.
+        sure: False when something outside of `rule` is unknown, so that the rule, a forbid or
+            require, is never certain.
+        until_ms: first instant at which it no longer applies, of permits that expire.
     """
 
-    applies: Applies
-    always: bool
-
-
-def generate(
-    rules: Sequence[nodes.Rule],
-    *,
-    package: str,
-    tiers: tuple[str, ...],
-    texts: Mapping[str, str] | None = None,
-) -> tuple[Compiled, ...]:
-    """The functions of one package's resolved rules, in the order of the rules.
-
-    Args:
-        rules: with definitions expanded; one code object is compiled for each source among them.
-        package: named in the compiled module, for tracebacks and profiles.
-        tiers: the policy set's tiers, lowest first.
-        texts: the sources' texts by name, so that columns are right beyond ASCII.
-
-    Raises:
-        PolicyError: for patterns, networks and windows that cannot be used.
-    """
-    compiled: list[Compiled] = []
-    for source, group in groupby(rules, key=lambda rule: rule.span.source):
-        module = build(list(group), tiers=tiers, texts=texts or {})
-        code = compile(module.tree, source or f"<{package}>", "exec", dont_inherit=True)
-        namespace: dict[str, Any] = {"__builtins__": {}, **runtime.NAMES, **module.constants}
-        exec(code, namespace)  # noqa: S102 - our own tree, without builtins: see Safety above
-        compiled += [
-            Compiled(applies=namespace[f"r{number}"], always=always)
-            for number, always in enumerate(module.always)
-        ]
-    return tuple(compiled)
+    rule: nodes.Rule
+    materials: Materials
+    sure: bool = True
+    until_ms: int | None = None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class GeneratedModule:
-    """A tree with functions `r0`, `r1`, …, the constants it names, and which are constant true."""
+class Written:
+    """A tree with one function, `rules`, and the constants that are its defaults."""
 
     tree: ast.Module
     constants: Mapping[str, object]
-    always: tuple[bool, ...]
 
 
-def build(
-    rules: Sequence[nodes.Rule], *, tiers: tuple[str, ...], texts: Mapping[str, str]
-) -> GeneratedModule:
-    """The tree that `generate` compiles: deterministic, and readable through `ast.unparse`.
+class OnDemand:
+    """The function of one rule, compiled when it is first called; most never are."""
+
+    __slots__ = ("_function", "_question")
+
+    def __init__(self, question: Question) -> None:
+        self._question = question
+        self._function: Ask | None = None
+
+    def __call__(self, request: DecisionRequest, data: Data) -> int:
+        """Asks the rule."""
+        if self._function is None:
+            self._function = _compiled(write_rule(self._question), [self._question])
+        return self._function(request, data)
+
+
+def generate_rule(question: Question) -> OnDemand:
+    """A function that is `bit_of(0)` when the rule applies, with `DOUBT` when that is not certain.
 
     Raises:
         PolicyError: for patterns, networks and windows that cannot be used.
     """
-    constants = Constants()
-    body: list[ast.stmt] = []
-    always = []
-    for number, rule in enumerate(rules):
-        writer = _Writer(rule=rule, tiers=tiers, constants=constants, places=Places(texts))
-        statements, constant = writer.function_body()
-        function = writer.places.at(emit.function(f"r{number}", statements), rule.span)
-        body.append(function)
-        always.append(constant)
-    tree = ast.fix_missing_locations(ast.Module(body=body, type_ignores=[]))
-    return GeneratedModule(tree=tree, constants=constants.values, always=tuple(always))
+    write_rule(question)
+    return OnDemand(question)
+
+
+def generate_plan(questions: Sequence[Question]) -> Ask:
+    """A function that says which of these rules a decision follows from (Law 1).
+
+    Args:
+        questions: forbids, then permits, then requires, all of which were checked at load.
+    """
+    return _compiled(write_plan(questions), questions)
+
+
+def _compiled(written: Written, questions: Sequence[Question]) -> Ask:
+    files = {question.rule.span.source for question in questions}
+    file = files.pop() if len(files) == 1 else SEVERAL_FILES
+    code = compile(written.tree, file or "<rules>", "exec", dont_inherit=True)
+    namespace = dict(written.constants)
+    exec(code, _GLOBALS, namespace)  # noqa: S102 - our own tree, without builtins: see Safety above
+    ask: Ask = namespace["rules"]  # type: ignore[assignment]
+    return ask
+
+
+def write_rule(question: Question) -> Written:
+    """The tree of `generate_rule`: deterministic, and readable through `ast.unparse`.
+
+    Raises:
+        PolicyError: for patterns, networks and windows that cannot be used.
+    """
+    writer = _Writer(materials=question.materials, here=question.rule.name_span)
+    certain, asked = writer.part([(0, question)])
+    body = [emit.assign("applied", emit.constant(certain)), *asked]
+    return writer.function([*body, emit.answer(emit.name("applied"))], question)
+
+
+def write_plan(questions: Sequence[Question]) -> Written:
+    """The tree of `generate_plan`."""
+    first = questions[0]
+    writer = _Writer(materials=first.materials, here=first.rule.name_span)
+    return writer.function(writer.law_one(questions), first)
 
 
 @dataclass(slots=True, kw_only=True)
 class _Writer(TruthWriter):
-    """Writes one rule's function."""
+    """Writes one function, rule by rule; `rule` is the one at hand."""
 
-    rule: nodes.Rule
-    tiers: tuple[str, ...]
+    rule: nodes.Rule | None = None
+
+    # --- functions -------------------------------------------------------------------------
+
+    def function(self, body: list[ast.stmt], first: Question) -> Written:
+        """The module; what belongs to no rule is placed at the first one."""
+        function = emit.function(body, self.constants.values)
+        emit.fill(first.materials.places.at(function, first.rule.name_span))
+        tree = ast.Module(body=[function], type_ignores=[])
+        return Written(tree=tree, constants=self.constants.values)
+
+    def law_one(self, questions: Sequence[Question]) -> list[ast.stmt]:
+        """Forbids alone, or permits and then requires, or nothing."""
+        numbered = list(enumerate(questions))
+        forbids, permits, requires = (
+            [(number, question) for number, question in numbered if question.rule.effect == effect]
+            for effect in ("forbid", "permit", "require")
+        )
+        applied = emit.name("applied")
+        refusing, asked = self.part(forbids)
+        body = [emit.assign("applied", emit.constant(refusing)), *asked]
+        if refusing:
+            return [*body, emit.answer(applied)]
+        if asked:
+            body.append(emit.when(applied, emit.answer(applied)))
+        granting, asked = self.part(permits)
+        body += [*_included(granting), *asked]
+        if requires and (granting or asked):
+            if not granting:
+                body.append(emit.when(emit.negate(applied), emit.answer(applied)))
+            requiring, asked = self.part(requires)
+            body += [*_included(requiring), *asked]
+        return [*body, emit.answer(applied)]
+
+    def part(self, numbered: Sequence[tuple[int, Question]]) -> tuple[int, list[ast.stmt]]:
+        """The bits that are set in any case, and the statements that set the others."""
+        certain, statements = 0, []
+        for number, question in numbered:
+            bits, asked = self.question(question, bit_of(number))
+            certain |= bits
+            statements += [*self.opening, *asked]
+            self.opening.clear()
+        return certain, statements
+
+    def question(self, question: Question, bit: int) -> tuple[int, list[ast.stmt]]:
+        """One rule: see `part`. A forbid or require that applies is asked whether it is certain."""
+        rule = self.rule = question.rule
+        self.materials, self.here = question.materials, rule.name_span
+        permit = rule.effect == "permit"
+        applies = self.rule_rail(rule, wanted=permit)
+        if question.until_ms is not None:
+            applies = emit.every_of([self.unexpired(question.until_ms), applies])
+        applies = applies if permit else emit.negate(applies)
+        if emit.is_constant(applies, value=False):
+            return 0, []
+        certain = emit.constant(permit)
+        if not permit and question.sure:
+            certain = self.rule_rail(rule, wanted=True)
+        if emit.is_constant(applies, value=True) and isinstance(certain, ast.Constant):
+            return bit if certain.value else bit | DOUBT, []
+        bits = emit.choice(certain, emit.constant(bit), emit.constant(bit | DOUBT))
+        return 0, [self.at(emit.when(applies, emit.include("applied", bits)), rule.name_span)]
 
     # --- rules -----------------------------------------------------------------------------
 
-    def function_body(self) -> tuple[list[ast.stmt], bool]:
-        """The statements, and whether they constantly return True."""
-        self.shared = {root: self.local() for root in _read_often(self.rule)}
-        permit = self.rule.effect == "permit"
-        found = self.rule_rail(wanted=permit)
-        answer = self.places.at(found if permit else emit.negate(found), self.rule.name_span)
-        statements: list[ast.stmt] = [
-            self.places.at(
-                emit.assign(local, emit.attribute(emit.name("request"), root)), self.rule.name_span
-            )
-            for root, local in self.shared.items()
-        ]
-        returned = self.places.at(ast.Return(value=answer), self.rule.name_span)
-        return [*statements, returned], emit.is_constant(answer, value=True)
+    def unexpired(self, until_ms: int) -> ast.expr:
+        """`@expires` is exclusive, and unknown (so not granted) without a clock."""
+        now = self.field("env", "now")
+        known = emit.compare(emit.attribute(now, "__class__"), ast.Is(), emit.name("integer"))
+        return emit.every_of([known, emit.compare(now, ast.Lt(), emit.constant(until_ms))])
 
-    def rule_rail(self, *, wanted: bool) -> ast.expr:
-        """T or F of all that `CompiledRule.applies` tests, the cheap tests first."""
-        tokens = [what for what in self.rule.what if isinstance(what, nodes.OnToken)]
-        if tokens and len(tokens) < len(self.rule.what):
+    def rule_rail(self, rule: nodes.Rule, *, wanted: bool) -> ast.expr:
+        """T or F of all that the index does not answer, the cheap tests first."""
+        tokens = [what for what in rule.what if isinstance(what, nodes.OnToken)]
+        if tokens and len(tokens) < len(rule.what):
             return emit.constant(not wanted)  # about issuance and about calls: never
-        clauses = [self.for_rail(who, wanted=wanted) for who in self.rule.who]
+        clauses = [self.for_rail(who, wanted=wanted) for who in rule.who]
         clauses += [
             self.on_rail(what, wanted=wanted)
-            for what in self.rule.what
+            for what in rule.what
             if isinstance(what, nodes.OnNames) and what.what not in ("tool", "server")
         ]
         clauses += [
             self.rail(when.expression, wanted=wanted is not when.negated)
-            for when in self.rule.conditions
+            for when in rule.conditions
         ]
         return emit.every_of(clauses) if wanted else emit.some_of(clauses)
 
@@ -164,20 +244,20 @@ class _Writer(TruthWriter):
     def for_rail(self, clause: nodes.ForClause, *, wanted: bool) -> ast.expr:
         """One `for` clause."""
         if isinstance(clause, nodes.ForTier):
-            truth = Truth.TRUE if wanted else Truth.FALSE
-            fits = tuple(
-                t for t in self.tiers if targets.tier_truth(clause, t, self.tiers) is truth
-            )
-            return self.places.at(self.one_of(self.field("agent", "tier"), fits), clause.span)
+            truth, tiers = Truth.TRUE if wanted else Truth.FALSE, self.materials.tiers
+            fits = tuple(t for t in tiers if targets.tier_truth(clause, t, tiers) is truth)
+            return self.at(self.one_of(self.field("agent", "tier"), fits), clause.span)
         self.check_names(clause)
         if clause.what == "group":
-            return self.clause_test(targets.for_names_test(clause, "permit"), clause, wanted=wanted)
+            test = self.names(clause, "groups", lambda: targets.for_names_test(clause, "permit"))
+            return self.clause_test(test, clause, wanted=wanted)
         key = targets.ACTOR_FIELD_OF[clause.what]
         caller = self.names_rail(self.field("agent", key), clause, wanted=wanted)
-        if self.rule.effect == "permit":
+        if self.rule is None or self.rule.effect == "permit":
             return caller
-        actors = self.constants.add(targets.actors_test(clause, wanted=wanted))
-        chain = self.places.at(emit.call(actors, self.field("chain", "actors")), clause.span)
+        about = f"actors {wanted}"
+        actors = self.names(clause, about, lambda: targets.actors_test(clause, wanted=wanted))
+        chain = self.at(emit.call(actors, self.field("chain", "actors")), clause.span)
         return emit.every_of([caller, chain]) if not wanted else emit.some_of([caller, chain])
 
     def on_rail(self, clause: nodes.OnNames, *, wanted: bool) -> ast.expr:
@@ -185,14 +265,13 @@ class _Writer(TruthWriter):
         self.check_names(clause)
         if clause.what == "scope":
             return self.names_rail(self.field("call", "scope"), clause, wanted=wanted)
-        return self.clause_test(targets.on_names_test(clause), clause, wanted=wanted)
+        test = self.names(clause, "request", lambda: targets.on_names_test(clause))
+        return self.clause_test(test, clause, wanted=wanted)
 
-    def clause_test(
-        self, test: targets.ClauseTest, clause: nodes.Node, *, wanted: bool
-    ) -> ast.expr:
+    def clause_test(self, test: ast.expr, clause: nodes.Node, *, wanted: bool) -> ast.expr:
         """A prepared test of the whole request."""
-        asked = emit.call(self.constants.add(test), emit.name("request"))
-        return self.places.at(emit.compare(asked, ast.Is(), emit.constant(wanted)), clause.span)
+        asked = emit.call(test, emit.name("request"))
+        return self.at(emit.compare(asked, ast.Is(), emit.constant(wanted)), clause.span)
 
     def names_rail(
         self, value: ast.expr, clause: nodes.ForNames | nodes.OnNames, *, wanted: bool
@@ -202,26 +281,31 @@ class _Writer(TruthWriter):
         if not clause.without and not any("*" in name for name in names):
             tree = self.among(value, names, wanted=wanted)
         else:
-            matcher = targets.names_matcher(clause.what, names, targets.texts(clause.without))
+            without = targets.texts(clause.without)
+            matcher = self.names(
+                clause, "text", lambda: targets.names_matcher(clause.what, names, without)
+            )
             guard, text = self.guarded(value, "string")
-            matched = emit.call(self.constants.add(matcher), text)
+            matched = emit.call(matcher, text)
             tree = emit.every_of([guard, matched if wanted else emit.negate(matched)])
-        return self.places.at(tree, clause.span)
+        return self.at(tree, clause.span)
+
+    def names(
+        self, clause: nodes.ForNames | nodes.OnNames, about: str, make: Callable[[], object]
+    ) -> ast.expr:
+        """What the names of a clause become; `about` tells the forms they are needed in apart."""
+        names, without = targets.texts(clause.names), targets.texts(clause.without)
+        return self.prepared(make, about, clause.what, names, without)
 
     def check_names(self, clause: nodes.ForNames | nodes.OnNames) -> None:
         """Refuses unusable patterns with their place."""
         for pattern in (*clause.names, *clause.without):
+            make = partial(targets.names_matcher, clause.what, (pattern.text,))
             try:
-                targets.names_matcher(clause.what, (pattern.text,))
+                self.materials.prepared.get(("name", clause.what, pattern.text), make)
             except ValueError as error:
                 raise unusable(error, pattern) from None
 
 
-def _read_often(rule: nodes.Rule) -> list[str]:
-    """Roots read more than once: worth one look-up at the start."""
-    counts: Counter[str] = Counter()
-    for condition in rule.conditions:
-        counts.update(path.root for path in paths_in(condition.expression))
-    counts["agent"] += sum(1 for who in rule.who if getattr(who, "what", "tier") != "group")
-    counts["call"] += sum(1 for what in rule.what if getattr(what, "what", "") == "scope")
-    return sorted(r for r, count in counts.items() if count > 1 and r in FIELDS and r != "data")
+def _included(bits: int) -> list[ast.stmt]:
+    return [emit.include("applied", emit.constant(bits))] if bits else []

@@ -41,7 +41,7 @@ class TruthWriter(ValueWriter):
 
     def rail(self, expression: nodes.Expression, *, wanted: bool) -> ast.expr:
         """T (`wanted`) or F of an expression."""
-        return self.places.at(self.rail_of(expression, wanted=wanted), expression.span)
+        return self.at(self.rail_of(expression, wanted=wanted), expression.span)
 
     def rail_of(self, expression: nodes.Expression, *, wanted: bool) -> ast.expr:
         """See `rail`."""
@@ -68,6 +68,7 @@ class TruthWriter(ValueWriter):
         """`has path`: in line for a root and for one field of a root."""
         path = expression.path
         if path.root not in self.variables and path.root in FIELDS:
+            self.here = path.span
             root = self.root(path.root)
             match path.steps:
                 case () if path.root == "user":
@@ -133,7 +134,7 @@ class TruthWriter(ValueWriter):
         if name not in TEXT_MATCHERS:
             return None
         try:
-            matcher = self.constants.add(TEXT_MATCHERS[name](text))
+            matcher = self.prepared(lambda: TEXT_MATCHERS[name](text), "text", name, text)
         except ValueError as error:
             raise unusable(error, literal) from None
         return lambda value: emit.call(matcher, value)
@@ -181,14 +182,14 @@ class TruthWriter(ValueWriter):
 
     def guarded(self, value: ast.expr, kind: str) -> tuple[ast.expr, ast.expr]:
         """(the test that a value is exactly a string or number, the value in a local)."""
-        local = self.local()
-        made = emit.attribute(emit.walrus(local, value), "__class__")
+        made, again = self.held(value)
+        kind_of = emit.attribute(made, "__class__")
         if kind == "string":
-            return emit.compare(made, ast.Is(), emit.name("string")), emit.name(local)
-        again = emit.attribute(emit.name(local), "__class__")
-        is_integer = emit.compare(made, ast.Is(), emit.name("integer"))
-        is_decimal = emit.compare(again, ast.Is(), emit.name("decimal"))
-        return emit.some_of([is_integer, is_decimal]), emit.name(local)
+            return emit.compare(kind_of, ast.Is(), emit.name("string")), again
+        kind_again = emit.attribute(again, "__class__")
+        is_integer = emit.compare(kind_of, ast.Is(), emit.name("integer"))
+        is_decimal = emit.compare(kind_again, ast.Is(), emit.name("decimal"))
+        return emit.some_of([is_integer, is_decimal]), again
 
     def among(self, value: ast.expr, texts: tuple[str, ...], *, wanted: bool) -> ast.expr:
         """T or F of "the value is one of the texts"."""
@@ -205,7 +206,7 @@ class TruthWriter(ValueWriter):
             return emit.compare(value, ast.Eq(), emit.constant(texts[0]))
         if len(texts) <= IN_LINE_NAMES_MAX:
             return emit.compare(value, ast.In(), emit.constants(texts))
-        names = self.constants.add(frozenset(texts))
+        names = self.prepared(lambda: frozenset(texts), "set", texts)
         if guarded:
             return emit.compare(value, ast.In(), names)
         guard, text = self.guarded(value, "string")

@@ -264,7 +264,7 @@ def test_a_defect_of_ours_is_a_denial_that_carries_its_traceback(oracle):
         raise ZeroDivisionError("a defect")
 
     (rule,) = policy_set.rules
-    policy_set = oracle.of_rules([replace(rule, applies=broken)])
+    policy_set = oracle.of_rules([replace(rule, ask=broken)])
     decision = decide(policy_set, oracle.request())
     assert (decision.effect, decision.cause) == (Effect.DENY, Cause.ENGINE_FAULT)
     assert "ZeroDivisionError: a defect" in decision.internal
@@ -276,7 +276,7 @@ def test_a_defect_of_ours_is_a_denial_that_carries_its_traceback(oracle):
 
 def test_rules_that_share_a_function_are_still_two_rules(oracle):
     first, second = oracle.policies("permit a on any permit b on any").rules
-    policy_set = oracle.of_rules([first, replace(second, applies=first.applies)])
+    policy_set = oracle.of_rules([first, replace(second, ask=first.ask)])
     assert decide(policy_set, oracle.request()).rules == ("p.a", "p.b")
 
 

@@ -89,4 +89,4 @@ def test_a_rule_about_other_tools_is_not_in_a_plan(oracle):
     )
     asked = oracle.request(call={"scope": "gh:read"})
     plan = policy_set.index.find(key_of(asked))
-    assert [candidate.rule.name for candidate in plan.rules.values()] == ["p.a"]
+    assert [candidate.rule.name for candidate in plan.candidates] == ["p.a"]
