@@ -34,7 +34,8 @@ _MINUTE_MS: Final = 60_000
 _DAY_MS: Final = 24 * HOUR_MS
 _THURSDAY: Final = DAYS.index("thu")  # 1970-01-01
 _EVERY_DAY: Final = frozenset(range(7))
-_MOMENT_MS_MAX: Final = 253_402_128_000_000  # 9999-12-30: one day of room for any zone
+# One day of room for any zone, before 9999-12-31, and the end of an hour.
+_MOMENT_MS_MAX: Final = 253_402_128_000_000 - 1
 _ZONE_NAME: Final = re.compile(r"[A-Za-z][A-Za-z0-9_+-]*(?:/[A-Za-z0-9_+-]+)*")
 
 
@@ -113,19 +114,22 @@ def in_window(days: Value, start: Value, end: Value, name: Value) -> Callable[[V
     if not (0 <= start < MINUTES_A_DAY and 0 <= end <= MINUTES_A_DAY) or start == end:
         raise ValueError("a window is written like `09:00-17:00` and must not be empty")
 
-    kept, ahead_ms, daily = local.kept.get, local.ahead_ms, wanted == _EVERY_DAY
+    begin, close, kept = start * _MINUTE_MS, end * _MINUTE_MS, local.kept.get
+    daily = wanted == _EVERY_DAY
 
     def inside(moment: Value) -> Value:
-        if type(moment) is not int or not 0 <= moment <= _MOMENT_MS_MAX:
-            return UNKNOWN
-        ahead = kept(moment // HOUR_MS)
-        here = moment + (ahead_ms(moment) if ahead is None else ahead)
-        minute = here % _DAY_MS // _MINUTE_MS
+        # Hours that are kept are hours of moments that can be used: the ordinary case, told first.
+        ahead = kept(moment // HOUR_MS) if type(moment) is int else None
+        if ahead is None:
+            if type(moment) is not int or not 0 <= moment <= _MOMENT_MS_MAX:
+                return UNKNOWN
+            ahead = local.ahead_ms(moment)
+        here = (moment + ahead) % _DAY_MS
         if daily:
-            return start <= minute < end or (end < start and not end <= minute < start)
-        today = (here // _DAY_MS + _THURSDAY) % 7
-        if start < end:
-            return today in wanted and start <= minute < end
-        return (minute >= start and today in wanted) or (minute < end and (today - 1) % 7 in wanted)
+            return begin <= here < close or (close < begin and not close <= here < begin)
+        today = ((moment + ahead) // _DAY_MS + _THURSDAY) % 7
+        if begin < close:
+            return today in wanted and begin <= here < close
+        return (here >= begin and today in wanted) or (here < close and (today - 1) % 7 in wanted)
 
     return inside

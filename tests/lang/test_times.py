@@ -11,9 +11,11 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from pbac.lang import times
+from pbac.lang.truth import UNKNOWN
 
 FILES = importlib.resources.files("tzdata")
 NAMES = (FILES / "zones").read_text("utf-8").split()
+LAST = 253_402_127_999_999  # the last millisecond before 9999-12-30T00:00:00Z
 ODD = ["Europe/Berlin", "Europe/Dublin", "Australia/Lord_Howe", "America/Caracas", "Asia/Kathmandu"]
 
 
@@ -55,7 +57,7 @@ def moments(draw):
         st.sampled_from(CHANGES[name]),
         st.integers(-7_300_000, 7_300_000) | st.sampled_from([-1, 0, 1]),
     )
-    anything = st.integers(0, 253_402_128_000_000)
+    anything = st.integers(0, LAST)
     return name, draw(st.lists(near | anything, min_size=1, max_size=8))
 
 
@@ -101,3 +103,10 @@ def test_what_a_zone_keeps_has_a_bound(monkeypatch):
 
 def test_all_windows_of_a_zone_share_its_clock():
     assert times.local_time("Europe/Berlin") is times.local_time("Europe/Berlin")
+
+
+def test_moments_without_a_date_are_unknown_whatever_is_kept():
+    inside = times.in_window("mon,tue,wed,thu,fri,sat,sun", 0, 1440, "Europe/Berlin")
+    for _ in range(2):
+        assert (inside(0), inside(LAST)) == (True, True)
+        assert inside(-1) is inside(LAST + 1) is inside(True) is inside(0.0) is UNKNOWN
