@@ -50,9 +50,8 @@ TESTS_MAX: Final = 10_000
 INDEX_KEYS_MAX: Final = 10_000
 # Decisions that are kept for rules that applied together, by index key.
 ANSWERS_KEPT_MAX: Final = 16
-# Decisions by the same rules before one function is compiled for them, and the most such rules.
-PLAN_ASKS_BEFORE_COMPILED: Final = 2
-PLAN_RULES_COMPILED_MAX: Final = 64
+# Shapes of rules that are compiled to one function.
+PLAN_SHAPES_MAX: Final = 64
 # Hours for which a time zone remembers its offset.
 ZONE_HOURS_KEPT_MAX: Final = 1_024
 NEAR_MISSES_MAX: Final = 3

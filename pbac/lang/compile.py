@@ -38,7 +38,7 @@ from pbac.lang.program import CompiledPackage, CompiledRule, Data, Program
 from pbac.lang.resolve import Resolved, ResolvedPackage, resolve
 from pbac.lang.schema import BUILT_IN, Schema
 from pbac.lang.targets import texts
-from pbac.lang.write_values import Materials
+from pbac.lang.write_values import Materials, Prepared
 from pbac.model.decision import Duty
 
 Trees: TypeAlias = Mapping[Source, nodes.Package]
@@ -167,12 +167,12 @@ def _check(work: _Work) -> None:
 def _generate(work: _Work) -> None:
     kept = {package.digest: package for package in work.previous.packages} if work.previous else {}
     written = {source.name: source.text for source in work.sources}
-    packages = []
+    packages, prepared = [], Prepared()
     for package in work.known().packages:
         digest = _package_digest(package, work.known().tiers, written)
         try:
             packages.append(
-                kept.get(digest) or _package(package, digest, work.known().tiers, written)
+                kept.get(digest) or _package(package, digest, work.known().tiers, written, prepared)
             )
         except PolicyError as error:
             work.diagnostics += error.diagnostics
@@ -223,7 +223,11 @@ def _digest(text: str) -> str:
 
 
 def _package(
-    package: ResolvedPackage, digest: str, tiers: tuple[str, ...], written: Mapping[str, str]
+    package: ResolvedPackage,
+    digest: str,
+    tiers: tuple[str, ...],
+    written: Mapping[str, str],
+    prepared: Prepared,
 ) -> CompiledPackage:
     # `on server *` is every server, named or not: no confinement, and no warning about that.
     servers = texts(package.servers) if all(p.text != "*" for p in package.servers) else ()
@@ -232,7 +236,12 @@ def _package(
         sealed=package.sealed,
         digest=digest,
         rules=compile_rules(
-            package.rules, package=package.name, servers=servers, tiers=tiers, written=written
+            package.rules,
+            package=package.name,
+            servers=servers,
+            tiers=tiers,
+            written=written,
+            prepared=prepared,
         ),
         tests=package.tests,
         servers=servers,
@@ -246,13 +255,14 @@ def compile_rules(
     servers: tuple[str, ...],
     tiers: tuple[str, ...],
     written: Mapping[str, str],
+    prepared: Prepared,
 ) -> tuple[CompiledRule, ...]:
     """Resolved rules of one package, ready to run.
 
     Raises:
         PolicyError: for patterns, networks and windows that cannot be used.
     """
-    materials = Materials(tiers=tiers, places=Places(written))
+    materials = Materials(tiers=tiers, places=Places(written), prepared=prepared)
     return tuple(_rule(rule, package, servers, materials) for rule in rules)
 
 

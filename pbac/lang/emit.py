@@ -15,15 +15,13 @@ from typing import Final, TypeVar
 from pbac.base.source import Span
 
 _OWN_NAME: Final = re.compile(
-    r"(?:[vg][0-9]+|rules|applied|request|data|[a-z_]+_value|some|every|is_kind|known|present|"
-    r"step|MISSING|UNKNOWN|record|string|integer|decimal)"
+    r"(?:[vgrp][0-9]+|nothing|rules|applied|bit|first|request|data|[a-z_]+_value|some|every|"
+    r"is_kind|known|present|step|MISSING|UNKNOWN|record|string|integer|decimal)"
 )
 _ATTRIBUTE: Final = re.compile(
     r"(?:agent|user|chain|token|call|args|facts|session|env|get|startswith|endswith|__class__)"
 )
 _CONSTANTS: Final = frozenset({type(None), bool, int, float, str})
-
-_PLACE: Final = ("lineno", "col_offset", "end_lineno", "end_col_offset")
 
 Tree = TypeVar("Tree", bound=ast.expr | ast.stmt)
 
@@ -40,20 +38,24 @@ def name(identifier: str) -> ast.expr:
     return ast.Name(id=_own(identifier), ctx=ast.Load())
 
 
-def constant(value: bool | float | str | None) -> ast.expr:  # noqa: FBT001
-    """A constant of a JSON scalar's exact class.
+def scalar(value: object) -> bool | int | float | str | None:
+    """The value, when it is of a JSON scalar's exact class.
 
     Raises:
         TypeError: for anything else.
     """
     if type(value) not in _CONSTANTS:
         raise TypeError("a constant of a policy is null, a boolean, a number or a string")
-    return ast.Constant(value=value)
+    return value  # type: ignore[return-value]
 
 
-def constants(values: tuple[str, ...]) -> ast.expr:
-    """A tuple of strings, which the compiler folds."""
-    return ast.Tuple(elts=[constant(value) for value in values], ctx=ast.Load())
+def constant(value: bool | float | str | None) -> ast.expr:  # noqa: FBT001
+    """A constant of a JSON scalar's exact class.
+
+    Raises:
+        TypeError: for anything else.
+    """
+    return ast.Constant(value=scalar(value))
 
 
 def attribute(value: ast.expr, identifier: str) -> ast.expr:
@@ -125,30 +127,45 @@ def one_parameter(identifier: str, body: ast.expr) -> ast.expr:
     return ast.Lambda(args=_parameters(identifier), body=body)
 
 
-def function(body: list[ast.stmt], constants: Iterable[str]) -> ast.stmt:
-    """`def rules(request, data, g0=g0, …): body`.
-
-    Constants as defaults are locals: reading one is free, and only those that are used are near.
-    """
-    given = list(constants)
+def function(body: list[ast.stmt], parameters: Iterable[str], constants: Sequence[str]) -> ast.stmt:
+    """`def rules(parameters, g0=g0, …): body`: constants are defaults."""
     return ast.FunctionDef(
         name="rules",
-        args=_parameters("request", "data", *given, defaults=list(map(name, given))),
+        args=_parameters(*parameters, *constants, defaults=list(map(name, constants))),
         body=body,
         decorator_list=[],
     )
 
 
-def when(test: ast.expr, body: ast.stmt) -> ast.stmt:
+def when(test: ast.expr, *body: ast.stmt) -> ast.stmt:
     """`if test: body`."""
-    return ast.If(test=test, body=[body], orelse=[])
+    return ast.If(test=test, body=list(body), orelse=[])
 
 
-def choice(test: ast.expr, yes: ast.expr, no: ast.expr) -> ast.expr:
-    """`yes if test else no`; a constant test is folded."""
-    if isinstance(test, ast.Constant):
-        return yes if test.value else no
-    return ast.IfExp(test=test, body=yes, orelse=no)
+def holds(identifier: str, bit: ast.expr) -> ast.expr:
+    """`identifier & bit`."""
+    return ast.BinOp(left=name(identifier), op=ast.BitAnd(), right=bit)
+
+
+def each(identifiers: Sequence[str], iterable: str, body: list[ast.stmt]) -> ast.stmt:
+    """`for identifier in iterable: body`, or `for identifier, identifier in …`."""
+    return ast.For(target=_stored(identifiers), iter=name(iterable), body=body, orelse=[])
+
+
+def unpack(identifiers: Sequence[str], value: str) -> ast.stmt:
+    """`identifier, identifier = value`."""
+    return ast.Assign(targets=[_stored(identifiers)], value=name(value))
+
+
+def _stored(identifiers: Sequence[str]) -> ast.expr:
+    stored: list[ast.expr] = [ast.Name(id=_own(each_), ctx=ast.Store()) for each_ in identifiers]
+    return stored[0] if len(stored) == 1 else ast.Tuple(elts=stored, ctx=ast.Store())
+
+
+def double(identifier: str) -> ast.stmt:
+    """`identifier += identifier`."""
+    target = ast.Name(id=_own(identifier), ctx=ast.Store())
+    return ast.AugAssign(target=target, op=ast.Add(), value=name(identifier))
 
 
 def include(identifier: str, value: ast.expr) -> ast.stmt:
@@ -178,23 +195,6 @@ def _parameters(*identifiers: str, defaults: Sequence[ast.expr] = ()) -> ast.arg
 
 
 # --- positions -----------------------------------------------------------------------------
-
-
-def fill(tree: ast.AST) -> None:
-    """Gives what has no place that of what it stands in; the tree itself must have one.
-
-    As `ast.fix_missing_locations`, in half the time.
-    """
-    waiting = [tree]
-    while waiting:
-        parent = waiting.pop().__dict__
-        place = {name: parent[name] for name in _PLACE}
-        for part in list(parent.values()):
-            for child in part if type(part) is list else (part,):
-                if isinstance(child, ast.AST):
-                    if "lineno" not in child.__dict__:
-                        child.__dict__.update(place)
-                    waiting.append(child)
 
 
 @dataclass(frozen=True, slots=True)

@@ -31,27 +31,34 @@ values are never read but `__class__`, `get` (of what is exactly a `dict`), `sta
 same tree, byte for byte. Whatever can be wrong with a rule is found when it is checked, at load:
 writing it again finds all constants prepared.
 
-Places. Every tree carries the place of what it was written for, so that a traceback points into
-the `.pbac` file. Python knows one file for a function: one over rules from several files is said
-to be in `SEVERAL_FILES`, and who has to explain a fault asks the rules one by one.
+Shapes. Policies say the same few things about many tools. Whatever a rule says that is not the name
+of a field (numbers, texts, patterns, windows) is a constant that its function is given, so that
+rules which differ in nothing else have the same tree: one *shape*. A plan's function asks one shape
+after the other, in a loop over the constants where several rules have it. So code depends on the
+shapes alone and not on how many rules there are, plans share it, there is little to compile, and
+the interpreter runs code that it has seen before, which takes it half the time.
+
+Places. The function of a single rule carries the places of what it was written for, so that a
+traceback points into the `.pbac` file. Code that plans share can have none: who has to explain a
+fault of a plan asks its rules one by one.
 """
 
 from __future__ import annotations
 
 import ast
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field, replace
 from functools import partial
+from types import CodeType, FunctionType
 from typing import Any, Final
 
+from pbac.base.source import NOWHERE
 from pbac.lang import emit, nodes, runtime, targets
 from pbac.lang.program import DOUBT, Ask, Data, bit_of
 from pbac.lang.truth import Truth
 from pbac.lang.write_truths import TruthWriter
 from pbac.lang.write_values import Materials, unusable
 from pbac.model.request import DecisionRequest
-
-SEVERAL_FILES: Final = "<rules of several files>"
 
 # INVARIANT: nobody writes to it; functions are defined in a mapping of their own.
 _GLOBALS: Final[dict[str, Any]] = {"__builtins__": {}, **runtime.NAMES}
@@ -95,7 +102,8 @@ class OnDemand:
     def __call__(self, request: DecisionRequest, data: Data) -> int:
         """Asks the rule."""
         if self._function is None:
-            self._function = _compiled(write_rule(self._question), [self._question])
+            file = self._question.rule.span.source or "<rule>"
+            self._function = _compiled(write_rule(self._question), file)
         return self._function(request, data)
 
 
@@ -105,98 +113,196 @@ def generate_rule(question: Question) -> OnDemand:
     Raises:
         PolicyError: for patterns, networks and windows that cannot be used.
     """
-    write_rule(question)
+    write_rule(question, placed=False)
     return OnDemand(question)
 
 
-def generate_plan(questions: Sequence[Question]) -> Ask:
-    """A function that says which of these rules a decision follows from (Law 1).
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Shape:
+    """What a question has in common with others, and what it does not."""
+
+    text: str
+    constants: tuple[object, ...]
+
+
+def shape_of(question: Question) -> Shape:
+    """The shape of a question that was checked at load."""
+    written = write_rule(question, placed=False)
+    return Shape(
+        text=question.rule.effect + ast.dump(written.tree),
+        constants=tuple(written.constants.values()),
+    )
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Group:
+    """The rules of one shape in a plan: `first` stands for all; `many`: it is not alone."""
+
+    first: Question
+    many: bool
+
+
+def plan_code(groups: Sequence[Group]) -> CodeType:
+    """Code that says which rules of such groups a decision follows from.
 
     Args:
-        questions: forbids, then permits, then requires, all of which were checked at load.
+        groups: forbids, then permits, then requires.
     """
-    return _compiled(write_plan(questions), questions)
+    return _compiled(write_plan(groups), "<plan>").__code__
 
 
-def _compiled(written: Written, questions: Sequence[Question]) -> Ask:
-    files = {question.rule.span.source for question in questions}
-    file = files.pop() if len(files) == 1 else SEVERAL_FILES
-    code = compile(written.tree, file or "<rules>", "exec", dont_inherit=True)
+def constants_of(shapes: Sequence[Shape]) -> object:
+    """What the code for a group wants to know about its rules: see `_Writer.group`."""
+    each = [
+        shape.constants[0] if len(shape.constants) == 1 else shape.constants for shape in shapes
+    ]
+    return tuple(each) if len(each) > 1 else each[0]
+
+
+def generate_plan(code: CodeType, constants: Sequence[object]) -> Ask:
+    """The function about the rules with these constants, for each group of the code."""
+    return FunctionType(code, _GLOBALS, code.co_name, tuple(constants))
+
+
+def _compiled(written: Written, file: str) -> FunctionType:
+    ast.fix_missing_locations(written.tree)
+    code = compile(written.tree, file, "exec", dont_inherit=True)
     namespace = dict(written.constants)
     exec(code, _GLOBALS, namespace)  # noqa: S102 - our own tree, without builtins: see Safety above
-    ask: Ask = namespace["rules"]  # type: ignore[assignment]
-    return ask
+    function = namespace["rules"]
+    assert isinstance(function, FunctionType)
+    return function
 
 
-def write_rule(question: Question) -> Written:
+def write_rule(question: Question, *, placed: bool = True) -> Written:
     """The tree of `generate_rule`: deterministic, and readable through `ast.unparse`.
 
     Raises:
         PolicyError: for patterns, networks and windows that cannot be used.
     """
-    writer = _Writer(materials=question.materials, here=question.rule.name_span)
-    certain, asked = writer.part([(0, question)])
-    body = [emit.assign("applied", emit.constant(certain)), *asked]
-    return writer.function([*body, emit.answer(emit.name("applied"))], question)
+    writer = _Writer(materials=question.materials, here=question.rule.name_span, placed=placed)
+    part = writer.question(question, lambda: emit.constant(bit_of(0)))
+    doubts = [emit.when(emit.name("applied"), *part.doubts)] if part.doubts else []
+    body = [emit.assign("applied", emit.constant(0)), *part.opening, *part.asked, *doubts]
+    constants = {f"g{number}": constant for number, constant in enumerate(writer.constants)}
+    return writer.function([*body, emit.answer(emit.name("applied"))], constants)
 
 
-def write_plan(questions: Sequence[Question]) -> Written:
-    """The tree of `generate_plan`."""
-    first = questions[0]
-    writer = _Writer(materials=first.materials, here=first.rule.name_span)
-    return writer.function(writer.law_one(questions), first)
+def write_plan(groups: Sequence[Group]) -> Written:
+    """The tree of `plan_code`, without constants."""
+    writer = _Writer(materials=groups[0].first.materials, here=NOWHERE, placed=False)
+    body = writer.law_one(groups)
+    # A group behind what ends the function has no part in it, but its constants are given.
+    unused = [f"p{number}" for number in range(len(writer.parameters), len(groups))]
+    return writer.function(body, dict.fromkeys([*writer.parameters, *unused]))
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class _Part:
+    """What asks one or more rules of one effect.
+
+    Attributes:
+        opening: the reads it needs.
+        asked: statements that set the bits of rules that apply.
+        doubts: statements that add `DOUBT`; for when a rule applies, and out of the way otherwise.
+        always: some of the rules apply in any case.
+        doubted: some of `doubts` say anything.
+    """
+
+    opening: list[ast.stmt] = field(default_factory=list)
+    asked: list[ast.stmt] = field(default_factory=list)
+    doubts: list[ast.stmt] = field(default_factory=list)
+    always: bool = False
+    doubted: bool = False
 
 
 @dataclass(slots=True, kw_only=True)
 class _Writer(TruthWriter):
-    """Writes one function, rule by rule; `rule` is the one at hand."""
+    """Writes one function, rule by rule.
+
+    Attributes:
+        rule: the one at hand.
+        parameters: what each group so far gets its constants by.
+        bit: of the next rule while that is known; after a loop it is counted in a local.
+    """
 
     rule: nodes.Rule | None = None
+    parameters: list[str] = field(default_factory=list)
+    bit: int | None = bit_of(0)
 
     # --- functions -------------------------------------------------------------------------
 
-    def function(self, body: list[ast.stmt], first: Question) -> Written:
-        """The module; what belongs to no rule is placed at the first one."""
-        function = emit.function(body, self.constants.values)
-        emit.fill(first.materials.places.at(function, first.rule.name_span))
+    def function(self, body: list[ast.stmt], constants: Mapping[str, object]) -> Written:
+        """The module; what belongs to nothing in particular is placed at the rule's name."""
+        function = emit.function(body, ("request", "data"), list(constants))
+        if self.rule is not None:
+            self.at(function, self.rule.name_span)
         tree = ast.Module(body=[function], type_ignores=[])
-        return Written(tree=tree, constants=self.constants.values)
+        return Written(tree=tree, constants=constants)
 
-    def law_one(self, questions: Sequence[Question]) -> list[ast.stmt]:
+    def law_one(self, groups: Sequence[Group]) -> list[ast.stmt]:
         """Forbids alone, or permits and then requires, or nothing."""
-        numbered = list(enumerate(questions))
-        forbids, permits, requires = (
-            [(number, question) for number, question in numbered if question.rule.effect == effect]
-            for effect in ("forbid", "permit", "require")
+        applied, ending = emit.name("applied"), emit.answer(emit.name("applied"))
+        part = self.part("forbid", groups)
+        body = [emit.assign("applied", emit.constant(0)), *part.asked]
+        if part.always:
+            return [*body, *part.doubts, ending]
+        if part.asked:
+            body.append(emit.when(applied, *part.doubts, ending))
+        part = self.part("permit", groups)
+        if not part.asked:
+            return [*body, ending]
+        body += part.asked
+        if not part.always:
+            body.append(emit.when(emit.negate(applied), ending))
+        part = self.part("require", groups)
+        return [*body, *part.asked, *part.doubts, ending]
+
+    def part(self, effect: str, groups: Sequence[Group]) -> _Part:
+        """The rules of one effect, and then their doubts, with the bits counted once more."""
+        counted = self.bit is None
+        parts = [self.group(group) for group in groups if group.first.rule.effect == effect]
+        asked = [statement for part in parts for statement in (*part.opening, *part.asked)]
+        doubts = [statement for part in parts for statement in part.doubts]
+        if not any(part.doubted for part in parts):
+            doubts = []
+        elif counted:
+            asked.insert(0, emit.assign("first", emit.name("bit")))
+            doubts.insert(0, emit.assign("bit", emit.name("first")))
+        return _Part(asked=asked, doubts=doubts, always=any(part.always for part in parts))
+
+    def group(self, group: Group) -> _Part:
+        """All rules of one shape; also one that asks nothing takes its bits.
+
+        A rule alone is given its constants as they are, many as a tuple; several constants of a
+        rule are a tuple too.
+        """
+        begun: list[ast.stmt] = []
+        if group.many and self.bit is not None:
+            begun, self.bit = [emit.assign("bit", emit.constant(self.bit))], None
+        bit = self.bit
+        before = self.constants_before = len(self.constants)
+        part = self.question(
+            group.first, lambda: emit.name("bit") if bit is None else emit.constant(bit)
         )
-        applied = emit.name("applied")
-        refusing, asked = self.part(forbids)
-        body = [emit.assign("applied", emit.constant(refusing)), *asked]
-        if refusing:
-            return [*body, emit.answer(applied)]
-        if asked:
-            body.append(emit.when(applied, emit.answer(applied)))
-        granting, asked = self.part(permits)
-        body += [*_included(granting), *asked]
-        if requires and (granting or asked):
-            if not granting:
-                body.append(emit.when(emit.negate(applied), emit.answer(applied)))
-            requiring, asked = self.part(requires)
-            body += [*_included(requiring), *asked]
-        return [*body, emit.answer(applied)]
+        names = [f"g{number}" for number in range(before, len(self.constants))]
+        given = names[0] if len(names) == 1 and not group.many else f"p{len(self.parameters)}"
+        self.parameters.append(given)
+        if bit is None:
+            part.asked.append(emit.double("bit"))
+            part.doubts.append(emit.double("bit"))
+        else:
+            self.bit = 2 * bit
+        if group.many:
+            asked = [*begun, emit.each(names or ["nothing"], given, part.asked)]
+            doubts = [*begun, emit.each(names or ["nothing"], given, part.doubts)]
+            return replace(part, asked=asked, doubts=doubts)
+        if len(names) > 1:
+            part.opening.append(emit.unpack(names, given))
+        return part
 
-    def part(self, numbered: Sequence[tuple[int, Question]]) -> tuple[int, list[ast.stmt]]:
-        """The bits that are set in any case, and the statements that set the others."""
-        certain, statements = 0, []
-        for number, question in numbered:
-            bits, asked = self.question(question, bit_of(number))
-            certain |= bits
-            statements += [*self.opening, *asked]
-            self.opening.clear()
-        return certain, statements
-
-    def question(self, question: Question, bit: int) -> tuple[int, list[ast.stmt]]:
-        """One rule: see `part`. A forbid or require that applies is asked whether it is certain."""
+    def question(self, question: Question, bit: Callable[[], ast.expr]) -> _Part:
+        """One rule. A forbid or require that applies is asked whether it is certain."""
         rule = self.rule = question.rule
         self.materials, self.here = question.materials, rule.name_span
         permit = rule.effect == "permit"
@@ -204,15 +310,25 @@ class _Writer(TruthWriter):
         if question.until_ms is not None:
             applies = emit.every_of([self.unexpired(question.until_ms), applies])
         applies = applies if permit else emit.negate(applies)
-        if emit.is_constant(applies, value=False):
-            return 0, []
         certain = emit.constant(permit)
-        if not permit and question.sure:
+        if question.sure and not permit:
             certain = self.rule_rail(rule, wanted=True)
-        if emit.is_constant(applies, value=True) and isinstance(certain, ast.Constant):
-            return bit if certain.value else bit | DOUBT, []
-        bits = emit.choice(certain, emit.constant(bit), emit.constant(bit | DOUBT))
-        return 0, [self.at(emit.when(applies, emit.include("applied", bits)), rule.name_span)]
+        opening, self.opening = self.opening, []
+        if emit.is_constant(applies, value=False):
+            return _Part(opening=opening)
+        open_ = emit.every_of([emit.holds("applied", bit()), emit.negate(certain)])
+        doubt = emit.when(open_, emit.include("applied", emit.constant(DOUBT)))
+        always = emit.is_constant(applies, value=True)
+        doubted = not emit.is_constant(open_, value=False)
+        found = emit.include("applied", bit())
+        asked = found if always else emit.when(applies, found)
+        return _Part(
+            opening=opening,
+            asked=[self.at(asked, rule.name_span)],
+            doubts=[self.at(doubt, rule.name_span)] if doubted else [],
+            always=always,
+            doubted=doubted,
+        )
 
     # --- rules -----------------------------------------------------------------------------
 
@@ -220,7 +336,7 @@ class _Writer(TruthWriter):
         """`@expires` is exclusive, and unknown (so not granted) without a clock."""
         now = self.field("env", "now")
         known = emit.compare(emit.attribute(now, "__class__"), ast.Is(), emit.name("integer"))
-        return emit.every_of([known, emit.compare(now, ast.Lt(), emit.constant(until_ms))])
+        return emit.every_of([known, emit.compare(now, ast.Lt(), self.literal(until_ms))])
 
     def rule_rail(self, rule: nodes.Rule, *, wanted: bool) -> ast.expr:
         """T or F of all that the index does not answer, the cheap tests first."""
@@ -305,7 +421,3 @@ class _Writer(TruthWriter):
                 self.materials.prepared.get(("name", clause.what, pattern.text), make)
             except ValueError as error:
                 raise unusable(error, pattern) from None
-
-
-def _included(bits: int) -> list[ast.stmt]:
-    return [emit.include("applied", emit.constant(bits))] if bits else []

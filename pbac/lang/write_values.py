@@ -7,7 +7,7 @@ The theory is told in `generate`. Nothing here needs a rail: a truth that is use
 from __future__ import annotations
 
 import ast
-from collections.abc import Callable, Hashable, Iterable
+from collections.abc import Callable, Iterable
 from dataclasses import dataclass, field
 
 from pbac.base.diagnostics import Diagnostic, PolicyError
@@ -27,9 +27,9 @@ class Prepared:
     """
 
     def __init__(self) -> None:
-        self.made: dict[tuple[Hashable, ...], object] = {}
+        self.made: dict[tuple[object, ...], object] = {}
 
-    def get(self, key: tuple[Hashable, ...], make: Callable[[], object]) -> object:
+    def get(self, key: tuple[object, ...], make: Callable[[], object]) -> object:
         """What `make` returns, the first time for this key."""
         if key not in self.made:
             self.made[key] = make()
@@ -51,22 +51,6 @@ class Materials:
     prepared: Prepared = field(default_factory=Prepared)
 
 
-@dataclass(slots=True)
-class Constants:
-    """Objects that a generated function has as defaults, under names given in order."""
-
-    values: dict[str, object] = field(default_factory=dict)
-
-    def add(self, value: object) -> ast.expr:
-        """The name of this very object in the function."""
-        for identifier, known in self.values.items():
-            if known is value:
-                return emit.name(identifier)
-        identifier = f"g{len(self.values)}"
-        self.values[identifier] = value
-        return emit.name(identifier)
-
-
 @dataclass(frozen=True, slots=True)
 class Operand:
     """Code for a value: it may be read only where the guards hold.
@@ -85,7 +69,9 @@ class ValueWriter:
 
     Attributes:
         materials: of the rule that is being written.
-        constants: of the function.
+        constants: of the function, in the order of their names `g0`, `g1`, …
+        constants_before: how many of them are those of other rules.
+        placed: do trees get the places of what they are written for?
         here: what is being written, for reads: a root or field is read once, where first needed.
         variables: a quantifier's variable → its local.
         reads: root, or root and field → its local.
@@ -94,7 +80,9 @@ class ValueWriter:
 
     materials: Materials
     here: Span
-    constants: Constants = field(default_factory=Constants)
+    constants: list[object] = field(default_factory=list)
+    constants_before: int = 0
+    placed: bool = True
     variables: dict[str, str] = field(default_factory=dict)
     locals_made: int = 0
     reads: dict[tuple[object, ...], str] = field(default_factory=dict)
@@ -107,11 +95,28 @@ class ValueWriter:
 
     def at(self, tree: Tree, span: Span) -> Tree:
         """The tree with a place in its source."""
-        return self.materials.places.at(tree, span)
+        return self.materials.places.at(tree, span) if self.placed else tree
 
-    def prepared(self, make: Callable[[], object], *key: Hashable) -> ast.expr:
-        """The name of what a constant of the policy becomes."""
-        return self.constants.add(self.materials.prepared.get(key, make))
+    def given(self, value: object) -> ast.expr:
+        """The name of a constant; of one that this rule has already, the same."""
+        for number in range(self.constants_before, len(self.constants)):
+            if self.constants[number] is value:
+                return emit.name(f"g{number}")
+        self.constants.append(value)
+        return emit.name(f"g{len(self.constants) - 1}")
+
+    def literal(self, value: Value) -> ast.expr:
+        """A scalar that the policy says.
+
+        Raises:
+            TypeError: for anything else.
+        """
+        checked = emit.scalar(value)
+        return self.prepared(lambda: checked, "literal", type(value), value)
+
+    def prepared(self, make: Callable[[], object], *key: object) -> ast.expr:
+        """What a constant of the policy becomes."""
+        return self.given(self.materials.prepared.get(key, make))
 
     # --- values ----------------------------------------------------------------------------
 
@@ -123,7 +128,7 @@ class ValueWriter:
         """See `value`."""
         match expression:
             case nodes.Literal():
-                return emit.constant(expression.value)
+                return self.literal(expression.value)
             case nodes.ListExpression():
                 return self.list_value(expression)
             case nodes.RecordExpression():
@@ -205,18 +210,29 @@ class ValueWriter:
             value, known, keys = self.field(root, keys[0]), False, keys[1:]
         for key in keys:
             if not known:
-                made, value = self.held(value)
-                kind = emit.attribute(made, "__class__")
+                kind, value = self.kind(value)
                 guards.append(emit.compare(kind, ast.Is(), emit.name("record")))
             value, known = emit.method(value, "get", emit.constant(key)), False
         return Operand(guards, value)
 
-    def held(self, value: ast.expr) -> tuple[ast.expr, ast.expr]:
-        """A value for two uses: (code that makes it, code that reads it again)."""
-        if isinstance(value, ast.Name):
-            return value, emit.name(value.id)
-        local = self.local()
-        return emit.walrus(local, value), emit.name(local)
+    def kind(self, value: ast.expr) -> tuple[ast.expr, ast.expr]:
+        """(the class of a value, code that reads the value again): of what is read, read once."""
+        if not isinstance(value, ast.Name):
+            local = self.local()
+            return emit.attribute(emit.walrus(local, value), "__class__"), emit.name(local)
+        if value.id not in self.reads.values():
+            return emit.attribute(value, "__class__"), emit.name(value.id)
+        return self.read(("kind", value.id), lambda: emit.attribute(value, "__class__")), value
+
+    def number(self, value: ast.expr) -> tuple[ast.expr, ast.expr]:
+        """(the test that a value is exactly a number, code that reads the value again)."""
+        kind, again = self.kind(value)
+        other = kind if isinstance(kind, ast.Name) else emit.attribute(again, "__class__")
+        tests = [emit.compare(kind, ast.Is(), emit.name("integer"))]
+        tests += [emit.compare(other, ast.Is(), emit.name("decimal"))]
+        if not isinstance(kind, ast.Name):
+            return emit.some_of(tests), again
+        return self.read(("number", kind.id), lambda: emit.some_of(tests)), again
 
     def path_value(self, path: nodes.Path) -> ast.expr:
         """Code for the value of any path."""
@@ -260,7 +276,7 @@ class ValueWriter:
     def read(self, what: tuple[object, ...], made: Callable[[], ast.expr]) -> ast.expr:
         """The local that holds it; roots and fields are read once in a function."""
         if what not in self.reads:
-            value, local = made(), self.local()
+            value, local = made(), f"r{len(self.reads) + 1}"
             self.opening.append(self.at(emit.assign(local, value), self.here))
             self.reads[what] = local
         return emit.name(self.reads[what])
@@ -280,7 +296,7 @@ class ValueWriter:
         function = function_of(operation)
         if function.prepare is None or not all(map(is_literal, operation.operands[1:])):
             operands = [self.value(operand) for operand in operation.operands]
-            return emit.call(self.constants.add(function.evaluate), *operands)
+            return emit.call(self.given(function.evaluate), *operands)
         try:
             evaluate = self.prepared(
                 lambda: prepared(operation), function.name, *literals(operation.operands[1:])
@@ -295,7 +311,7 @@ def is_literal(expression: nodes.Expression) -> bool:
     return isinstance(expression, nodes.Literal)
 
 
-def literals(expressions: Iterable[nodes.Expression]) -> list[Hashable]:
+def literals(expressions: Iterable[nodes.Expression]) -> list[object]:
     """The constants among them, with what tells `1`, `1.0` and `true` apart."""
     found = [item.value for item in expressions if isinstance(item, nodes.Literal)]
     return [(type(value), value) for value in found]

@@ -32,6 +32,7 @@ from pbac.lang.texts import render_text
 from pbac.lang.truth import Truth
 from pbac.model.decision import Cause, Decision, Effect
 from pbac.model.request import DecisionRequest
+from pbac.pdp.index import key_of
 from pbac.pdp.plan import Candidate, Candidates, Higher, Plan
 from pbac.pdp.policy_set import PolicySet
 from pbac.pdp.reasons import doubt, joined, what_helps
@@ -56,12 +57,13 @@ def decide(policy_set: PolicySet, request: DecisionRequest) -> Decision:
 
 
 def _find_plan(policy_set: PolicySet, request: DecisionRequest) -> Plan:
-    call = request.call.get
-    key = (call("method"), call("server"), call("tool"), call("scope"), request.agent.get("tier"))
+    call, index = request.call, policy_set.index
     try:
-        return policy_set.index.plans[key]
-    except (KeyError, TypeError):  # not kept yet, or not even a name
-        return policy_set.index.find(key)
+        return index.plans[
+            call["method"], call["server"], call["tool"], call["scope"], request.agent["tier"]
+        ]
+    except (KeyError, TypeError):  # not kept yet, or a part is missing or not even a name
+        return index.find(key_of(request))
 
 
 # --- answers ---------------------------------------------------------------------------------

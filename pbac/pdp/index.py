@@ -36,12 +36,18 @@ from pbac.lang.targets import ClauseTest, names_matcher, on_names_test, texts, t
 from pbac.lang.truth import UNKNOWN, Truth, conjunction, negation, truth_of
 from pbac.model.request import DecisionRequest
 from pbac.model.values import Value
-from pbac.pdp.plan import ASKED, PARTS, Candidate, Candidates, Higher, Plan
+from pbac.pdp.plan import ASKED, PARTS, Candidate, Candidates, Functions, Higher, Plan
 
 ISSUE: Final = targets.ISSUE
 
 Key: TypeAlias = tuple[Any, Any, Any, Any, Any]
 """Method, server, tool and scope of the call, tier of the agent; None for what is missing."""
+
+
+def key_of(request: DecisionRequest) -> Key:
+    """The key of a call."""
+    call = request.call.get
+    return call("method"), call("server"), call("tool"), call("scope"), request.agent.get("tier")
 
 
 _Clause: TypeAlias = tuple[str, tuple[str, ...], tuple[str, ...]]
@@ -86,6 +92,7 @@ class Index:
         self.plans: dict[Key, Plan] = {}
         self._same: dict[tuple[Candidates, ...], Plan] = {}
         self._candidates: dict[tuple[Hashable, ...], Candidate] = {}
+        self._functions = Functions()
         self._groups = tuple(_group(target, found) for target, found in members.items())
         self._by_tool: dict[str, list[_Group]] = {}
         self._others: list[_Group] = []
@@ -141,7 +148,8 @@ class Index:
             if len(self._same) >= INDEX_KEYS_MAX:
                 self._same.clear()
                 self._candidates.clear()
-            plan = Plan(parts, _higher(parts["beyond"], self.tiers))
+                self._functions.clear()
+            plan = Plan(parts, _higher(parts["beyond"], self.tiers), self._functions)
             self._same[same] = plan
         return plan
 

@@ -1,22 +1,34 @@
 """Plans: what a decision has to look at, and the two ways to ask it.
 
 A plan is asked by one generated function for all of its rules: roots and fields of the request are
-read once, clauses that the key settles are gone, and the answer is an integer. Writing and
-compiling that function takes as long as a few hundred decisions. So a plan begins by asking its
-rules one by one, each with its own function, and gets its own when it has been asked
-`PLAN_ASKS_BEFORE_COMPILED` times; with more than `PLAN_RULES_COMPILED_MAX` rules it never does.
-Both ways give the same answer.
+read once, clauses that the key settles are gone, and the answer is an integer. Plans whose rules
+have the same shapes share the code of that function (see `generate`). The order of rules means
+nothing (Law 1), so they are asked in the order of their shapes, which makes most plans of a large
+policy set alike.
+
+With more than `PLAN_SHAPES_MAX` shapes a plan asks its rules one by one: compiling so much would
+hold up everybody else. It is also how a fault is explained. Both ways give the same answer.
 """
 
 from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass
+from itertools import groupby
+from types import CodeType
 from typing import Final, TypeAlias
 
-from pbac.base.limits import PLAN_ASKS_BEFORE_COMPILED, PLAN_RULES_COMPILED_MAX
+from pbac.base.limits import PLAN_SHAPES_MAX
 from pbac.lang import nodes
-from pbac.lang.generate import Question, generate_plan
+from pbac.lang.generate import (
+    Group,
+    Question,
+    Shape,
+    constants_of,
+    generate_plan,
+    plan_code,
+    shape_of,
+)
 from pbac.lang.program import DOUBT, Ask, CompiledRule, Data, bit_of
 from pbac.model.decision import Decision
 from pbac.model.request import DecisionRequest
@@ -68,36 +80,84 @@ class Higher:
     help: str
 
 
+class Functions:
+    """The functions of plans, with what they share. Only grows, by what can be made again."""
+
+    def __init__(self) -> None:
+        self._shapes: dict[Candidate, Shape] = {}
+        self._numbers: dict[str, int] = {}
+        self._codes: dict[tuple[tuple[int, bool], ...], CodeType] = {}
+        self._constants: dict[Candidates, object] = {}
+
+    def __len__(self) -> int:
+        return len(self._shapes)
+
+    def clear(self) -> None:
+        """Forgets everything; functions that were handed out stay good."""
+        self._shapes.clear()
+        self._numbers.clear()
+        self._codes.clear()
+        self._constants.clear()
+
+    def in_order(self, part: Candidates) -> Candidates:
+        """Candidates of one effect in the order of their shapes."""
+        return tuple(sorted(part, key=self._number))
+
+    def generate(self, candidates: Candidates) -> Ask | None:
+        """The function that asks them; None when they have too many shapes."""
+        groups = {number: tuple(group) for number, group in groupby(candidates, key=self._number)}
+        if len(groups) > PLAN_SHAPES_MAX:
+            return None
+        key = tuple((number, len(group) > 1) for number, group in groups.items())
+        if key not in self._codes:
+            self._codes[key] = plan_code(
+                [Group(first=group[0].question(), many=len(group) > 1) for group in groups.values()]
+            )
+        return generate_plan(self._codes[key], list(map(self._constants_of, groups.values())))
+
+    def _constants_of(self, group: Candidates) -> object:
+        """Of candidates with one shape: the same object for all plans that ask the same."""
+        if group not in self._constants:
+            self._constants[group] = constants_of([self._shapes[each] for each in group])
+        return self._constants[group]
+
+    def _number(self, candidate: Candidate) -> int:
+        """Of its shape."""
+        if candidate not in self._shapes:
+            self._shapes[candidate] = shape_of(candidate.question())
+        return self._numbers.setdefault(self._shapes[candidate].text, len(self._numbers))
+
+
 class Plan:
-    """All a decision on some keys has to look at, each part in rule-name order.
+    """All a decision on some keys has to look at.
 
     Attributes:
-        forbids, permits, requires: those that apply or have to be asked; numbered through, for the
-            bits of `ask`.
+        forbids, permits, requires: those that apply or have to be asked, in rule-name order, as
+            all parts.
         shadows: of any effect; they are evaluated but not enforced.
         beyond: permits for such calls that the key rules out; `higher`: the tiers they are for,
             lowest first.
+        candidates: forbids, permits and requires in the order of their bits.
         ask: the rules that a decision follows from (Law 1): forbids alone, or permits and then
             requires, or 0.
         answers: decisions already built, by what they followed from; see `engine`.
     """
 
     __slots__ = (
-        "_asked", "answers", "ask", "beyond", "forbids", "higher", "permits", "requires", "shadows"
+        "_functions", "answers", "ask", "beyond", "candidates", "forbids", "higher", "permits",
+        "requires", "shadows",
     )  # fmt: skip
 
-    def __init__(self, parts: Mapping[str, Candidates], higher: tuple[Higher, ...]) -> None:
+    def __init__(
+        self, parts: Mapping[str, Candidates], higher: tuple[Higher, ...], functions: Functions
+    ) -> None:
         self.forbids, self.permits, self.requires = (parts[name] for name in ASKED.values())
         self.shadows, self.beyond = parts["shadows"], parts["beyond"]
         self.higher = higher
+        self.candidates = self.forbids + self.permits + self.requires
         self.ask: Ask = self.ask_at_first if self.candidates else _nothing_applies
         self.answers: dict[int | Higher, Decision] = {}
-        self._asked = 0
-
-    @property
-    def candidates(self) -> Candidates:
-        """The rules in the order of their bits."""
-        return self.forbids + self.permits + self.requires
+        self._functions = functions
 
     def chosen(self, applied: int) -> Candidates:
         """The rules behind the bits."""
@@ -106,35 +166,28 @@ class Plan:
         )
 
     def ask_at_first(self, request: DecisionRequest, data: Data) -> int:
-        """`ask`, until this plan has been asked often enough to be worth a function of its own."""
-        self._asked += 1
-        candidates = self.candidates
-        if self._asked > PLAN_ASKS_BEFORE_COMPILED and len(candidates) <= PLAN_RULES_COMPILED_MAX:
-            self.ask = generate_plan([each.question() for each in candidates])
-            return self.ask(request, data)
-        return self.ask_singly(request, data)
+        """`ask`, which is prepared by that: who only lists tools need not wait for it."""
+        parts = map(self._functions.in_order, (self.forbids, self.permits, self.requires))
+        self.candidates = tuple(candidate for part in parts for candidate in part)
+        self.ask = self._functions.generate(self.candidates) or self.ask_singly
+        return self.ask(request, data)
 
     def ask_singly(self, request: DecisionRequest, data: Data) -> int:
         """`ask`, rule by rule."""
-        first, applied = 0, 0
-        for part in (self.forbids, self.permits, self.requires):
-            found = _asked_of(part, first, request, data)
-            applied |= found
-            first += len(part)
-            # A forbid ends it, and so does it when no permit applies.
-            if (found and part is self.forbids) or (not found and part is self.permits):
-                break
+        refused = self._ask_part("forbid", request, data)
+        if refused:
+            return refused
+        permitted = self._ask_part("permit", request, data)
+        return permitted and permitted | self._ask_part("require", request, data)
+
+    def _ask_part(self, effect: str, request: DecisionRequest, data: Data) -> int:
+        applied = 0
+        for number, candidate in enumerate(self.candidates):
+            if candidate.rule.effect == effect:
+                found = candidate.ask(request, data)
+                applied |= bit_of(number) | found & DOUBT if found else 0
         return applied
 
 
 def _nothing_applies(_request: DecisionRequest, _data: Data) -> int:
     return 0
-
-
-def _asked_of(part: Candidates, first: int, request: DecisionRequest, data: Data) -> int:
-    applied = 0
-    for number, candidate in enumerate(part, first):
-        found = candidate.ask(request, data)
-        if found:
-            applied |= bit_of(number) | (found & DOUBT)
-    return applied

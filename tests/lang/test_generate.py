@@ -14,7 +14,7 @@ from pbac.base.limits import EXPRESSION_DEPTH_MAX, RULE_NODES_MAX
 from pbac.base.source import Source, Span
 from pbac.lang import emit, generate, nodes, runtime
 from pbac.lang.emit import Places
-from pbac.lang.generate import SEVERAL_FILES, Question, generate_plan, generate_rule, write_plan
+from pbac.lang.generate import Group, Question, generate_rule, shape_of, write_plan, write_rule
 from pbac.lang.interpret import truth
 from pbac.lang.program import DOUBT, bit_of
 from pbac.lang.truth import Truth
@@ -33,49 +33,91 @@ def asks(*rules, tiers=()):
     return [generate_rule(question) for question in questions(*rules, tiers=tiers)]
 
 
-def written(*rules, tiers=()):
-    return write_plan(questions(*rules, tiers=tiers))
+def code_of(written):
+    return ast.unparse(ast.fix_missing_locations(written.tree))
 
 
-def test_rules_read_like_what_they_mean(make):
+def plan_of(*rules, many=(), tiers=()):
+    """The tree of a plan of these rules, each of another shape; `many` of some of them."""
+    given = questions(*rules, tiers=tiers)
+    return write_plan([Group(first=q, many=n in many) for n, q in enumerate(given)])
+
+
+def test_a_rule_reads_like_what_it_means(make):
+    forbid = make.rule("forbid", make.when(make.op(">", make.default("args.amount", 0), 100)))
+    (question,) = questions(forbid)
+    assert code_of(write_rule(question)) == (
+        """
+def rules(request, data, g0=g0):
+    applied = 0
+    r1 = request.args
+    r2 = r1.get('amount', 0)
+    r3 = r2.__class__
+    r4 = r3 is integer or r3 is decimal
+    if not (r4 and (not r2 > g0)):
+        applied |= 2
+    if applied:
+        if applied & 2 and (not (r4 and r2 > g0)):
+            applied |= 1
+    return applied
+""".strip()
+    )
+    assert list(write_rule(question).constants.values()) == [100]
+
+
+def test_a_plan_reads_like_law_one(make):
     forbid = make.rule("forbid", make.when(make.op(">", make.default("args.amount", 0), 100)))
     permit = make.rule(
         "permit", make.for_tier(">=", "developer"), make.when(make.op("<=", "$args.amount", 500))
     )
-    other = make.rule("permit", make.when(make.op("==", "$args.amount", 900)))
-    require = make.rule("require")
-    assert ast.unparse(written(forbid, permit, other, require, tiers=make.TIERS).tree) == (
+    settled, require = make.rule("permit"), make.rule("require", make.when("$args.x"))
+    written = plan_of(forbid, permit, settled, require, many=(1, 2), tiers=make.TIERS)
+    assert code_of(written) == (
         """
-def rules(request, data):
+def rules(request, data, g0=g0, p1=p1, p2=p2, p3=p3):
     applied = 0
-    v1 = request.args
-    v2 = v1.get('amount', 0)
-    if not ((v2.__class__ is integer or v2.__class__ is decimal) and (not v2 > 100)):
-        applied |= 2 if (v2.__class__ is integer or v2.__class__ is decimal) and v2 > 100 else 3
+    r1 = request.args
+    r2 = r1.get('amount', 0)
+    r3 = r2.__class__
+    r4 = r3 is integer or r3 is decimal
+    if not (r4 and (not r2 > g0)):
+        applied |= 2
     if applied:
+        if applied & 2 and (not (r4 and r2 > g0)):
+            applied |= 1
         return applied
-    v3 = request.agent
-    v4 = v3.get('tier')
-    v5 = v1.get('amount')
-    if v4 in ('developer', 'trusted') and \
-((v5.__class__ is integer or v5.__class__ is decimal) and v5 <= 500):
-        applied |= 4
-    if (v5.__class__ is integer or v5.__class__ is decimal) and v5 == 900:
-        applied |= 8
-    if not applied:
-        return applied
-    applied |= 16
+    r5 = request.agent
+    r6 = r5.get('tier')
+    r7 = r1.get('amount')
+    r8 = r7.__class__
+    r9 = r8 is integer or r8 is decimal
+    bit = 4
+    for g1, g2 in p1:
+        if r6 in g1 and (r9 and r7 <= g2):
+            applied |= bit
+        bit += bit
+    for nothing in p2:
+        applied |= bit
+        bit += bit
+    first = bit
+    r10 = r1.get('x', MISSING)
+    if not r10 is False:
+        applied |= bit
+    bit += bit
+    bit = first
+    if applied & bit and (not r10 is True):
+        applied |= 1
+    bit += bit
     return applied
-""".replace("\\\n", "").strip()
+""".strip()
     )
 
 
 def test_a_forbid_that_always_applies_leaves_nothing_else_to_ask(make):
     forbids = make.rule("forbid"), make.rule("forbid", make.when("$args.x"))
     permit = make.rule("permit", make.when("$args.y"))
-    assert ast.unparse(written(*forbids, permit).tree).splitlines()[-1:] == ["    return applied"]
-    assert "'y'" not in ast.unparse(written(*forbids, permit).tree)
-    ask = generate_plan(questions(*forbids, permit))
+    assert "'y'" not in code_of(plan_of(*forbids, permit))
+    ask = make.plan_function(questions(*forbids, permit))
     assert ask(make.request(args={"x": False, "y": True}), {}) == bit_of(0)
     assert ask(make.request(args={}), {}) == bit_of(0) | bit_of(1) | DOUBT
 
@@ -97,18 +139,40 @@ def test_the_same_rules_give_the_same_tree(make):
             make.when(make.op("matches", "$args.y", "[a-z]+")),
         )
     ] * 3
-    first, second = written(*rules), written(*rules)
+    first, second = plan_of(*rules), plan_of(*rules)
     assert ast.dump(first.tree, include_attributes=True) == ast.dump(
         second.tree, include_attributes=True
     )
-    assert list(first.constants) == list(second.constants)
+    first, second = (write_rule(question) for question in questions(*rules[:2]))
+    assert ast.dump(first.tree, include_attributes=True) == ast.dump(
+        second.tree, include_attributes=True
+    )
+
+
+def test_a_shape_is_what_rules_have_in_common_but_for_constants(make):
+    def shape(effect, path, value):
+        (question,) = questions(make.rule(effect, make.when(make.op("<", path, value))))
+        return shape_of(question)
+
+    first = shape("permit", "$args.n", 1)
+    assert first.text == shape("permit", "$args.n", 2.5).text
+    assert (first.constants, shape("permit", "$args.n", 2.5).constants) == ((1,), (2.5,))
+    others = [
+        shape("forbid", "$args.n", 1),
+        shape("require", "$args.n", 1),
+        shape("permit", "$args.m", 1),
+        shape("permit", "$args.n", "a"),
+    ]
+    assert len({first.text, *(each.text for each in others)}) == 5
 
 
 def test_what_constants_become_is_made_once(make):
     hours = make.when(make.op("in window", "$env.now", "mon", 0, 60, "Europe/Berlin"))
     like = make.when(make.op("like", "$args.x", "a*"))
-    rules = [make.rule(effect, hours, like) for effect in ("forbid", "permit", "permit")]
-    assert len(written(*rules).constants) == 2
+    given = questions(make.rule("forbid", hours, like), make.rule("permit", hours, like))
+    forbid, permit = (shape_of(question).constants for question in given)
+    assert len(permit) == 2
+    assert all(one is other for one, other in zip(forbid, permit, strict=True))
 
 
 def test_constants_that_are_equal_and_not_the_same_stay_apart(make):
@@ -123,9 +187,9 @@ def test_constants_that_are_equal_and_not_the_same_stay_apart(make):
             for other in values
         ]
         for found in (rules, lists):
-            together = generate_plan(questions(*found))(make.request(), {})
             alone = [ask(make.request(), {}) for ask in asks(*found)]
-            assert together == sum(bit_of(n) for n, applied in enumerate(alone) if applied)
+            applied = make.plan_function(questions(*found))(make.request(), {})
+            assert applied == sum(bit_of(n) for n, applies in enumerate(alone) if applies)
 
 
 @pytest.mark.parametrize(
@@ -204,19 +268,19 @@ def test_names_from_a_policy_become_keys_and_nothing_else(make, name):
         ),
         make.rule("permit", make.for_names("kind", name), name=name),
     ]
-    module = written(*rules, tiers=(name,))
-    identifiers = {n.id for n in ast.walk(module.tree) if isinstance(n, ast.Name)}
-    attributes = {n.attr for n in ast.walk(module.tree) if isinstance(n, ast.Attribute)}
-    allowed = {"request", "data", "applied", *runtime.NAMES, *module.constants}
-    assert {i for i in identifiers if not (i[0] == "v" and i[1:].isdigit())} <= allowed
+    tree = plan_of(*rules, many=(0, 2), tiers=(name,)).tree
+    identifiers = {n.id for n in ast.walk(tree) if isinstance(n, ast.Name)}
+    attributes = {n.attr for n in ast.walk(tree) if isinstance(n, ast.Attribute)}
+    allowed = {"request", "data", "applied", "bit", *runtime.NAMES}
+    assert {i for i in identifiers if not (i[0] in "vrgp" and i[1:].isdigit())} <= allowed
     assert attributes <= {"agent", "args", "get", "__class__"}
-    ask = generate_plan(questions(*rules, tiers=(name,)))
+    ask = make.plan_function(questions(*rules, tiers=(name,)))
     assert ask(make.request(args={name: {name: name}}), {}) & bit_of(0)
 
 
 def test_generated_modules_have_no_builtins(make):
     rule = make.rule("permit", make.when(make.op("matches", "$args.x", "a+")))
-    ask = generate_plan(questions(rule))
+    ask = make.plan_function(questions(rule))
     assert ask.__globals__["__builtins__"] == {}
     assert set(ask.__globals__) == {"__builtins__", *runtime.NAMES}, "nothing is left behind"
 
@@ -235,7 +299,11 @@ def test_no_name_but_ours_can_be_emitted(identifier):
         emit.name,
         lambda i: emit.walrus(i, emit.constant(1)),
         lambda i: emit.one_parameter(i, emit.constant(1)),
-        lambda i: emit.function([], [i]),
+        lambda i: emit.function([], [i], []),
+        lambda i: emit.each([i], "p1", []),
+        lambda i: emit.each(["g1", "g2"], i, []),
+        lambda i: emit.unpack([i, "g1"], "p1"),
+        emit.double,
         lambda i: emit.assign(i, emit.constant(1)),
         lambda i: emit.include(i, emit.constant(1)),
         lambda i: emit.attribute(emit.name("data"), i),
@@ -304,7 +372,7 @@ def test_deep_and_wide_rules_compile_and_keep_their_meaning(make):
 def test_code_grows_with_the_rule_and_not_with_its_depth_to_a_power(make):
     def size(depth):
         rule = make.rule("forbid", make.when(nested(make, depth)))
-        return len(list(ast.walk(written(rule).tree)))
+        return len(list(ast.walk(plan_of(rule).tree)))
 
     assert size(60) < 2.5 * size(30)
 
@@ -346,18 +414,17 @@ def shown():
     linecache.cache.pop("p.pbac", None)
 
 
-@pytest.mark.parametrize("generated", [generate_rule, lambda question: generate_plan([question])])
-def test_a_fault_points_into_the_policy_file(shown, generated):
+def test_a_fault_points_into_the_policy_file(shown):
     """Columns are characters in a span and UTF-8 bytes in Python; the caret must be right."""
     (question,) = questions(rule_of(POLICY, "p.pbac"), texts={"p.pbac": POLICY})
-    frame, text = shown(generated(question), POLICY)
+    frame, text = shown(generate_rule(question), POLICY)
     assert (frame.filename, frame.lineno) == ("p.pbac", 2)
     line = POLICY.splitlines()[1].encode()
     assert line[frame.colno : frame.end_colno].decode() == "args.boom"
     assert 'when "ä" == args.ö and args.boom' in text
 
 
-def test_a_function_over_several_files_says_so(shown):
-    both = questions(rule_of(POLICY, "p.pbac"), rule_of(POLICY, "q.pbac"))
-    frame, _ = shown(generate_plan(both), POLICY)
-    assert (frame.filename, frame.lineno) == (SEVERAL_FILES, 2)
+def test_code_that_plans_share_has_no_place_in_any_of_their_files(make, shown):
+    given = questions(rule_of(POLICY, "p.pbac"), texts={"p.pbac": POLICY})
+    frame, _ = shown(make.plan_function(given), POLICY)
+    assert (frame.filename, frame.lineno) == ("<plan>", 1)

@@ -6,7 +6,7 @@ from hypothesis import assume, given
 from hypothesis import strategies as st
 from msgspec import structs
 
-from pbac.lang.generate import Question, generate_plan, generate_rule
+from pbac.lang.generate import Question, generate_rule
 from pbac.lang.interpret import condition, outcomes, truth
 from pbac.lang.program import DOUBT, bit_of
 from pbac.lang.truth import Truth, negation
@@ -51,21 +51,23 @@ def test_a_function_of_many_rules_is_each_of_them_interpreted(make):
 
     @given(
         st.lists(make.rules(), min_size=1, max_size=6),
+        st.lists(st.integers(1, 3), min_size=6, max_size=6),
         st.lists(make.requests(), min_size=3, max_size=3),
         make.DATA,
     )
-    def check(rules, requests, data):
+    def check(found, often, requests, data):
+        rules = [rule for rule, times in zip(found, often, strict=False) for _ in range(times)]
         rules.sort(key=lambda rule: order.index(rule.effect))
         materials = Materials(tiers=make.TIERS)
         questions = [Question(rule=rule, materials=materials) for rule in rules]
         for question in questions:
             generate_rule(question)
         prepared = len(materials.prepared.made)
-        ask = generate_plan(questions)
+        ask = make.plan_function(questions)
         assert len(materials.prepared.made) == prepared, "all was prepared when rules were checked"
         for request in requests:
-            found = [(r.effect, condition(r, request, data, make.TIERS)) for r in rules]
-            assert ask(request, data) == bits(found)
+            truths = [(r.effect, condition(r, request, data, make.TIERS)) for r in rules]
+            assert ask(request, data) == bits(truths)
 
     check()
 

@@ -16,6 +16,7 @@ from pbac.lang.generate import Question, generate_rule
 from pbac.lang.interpret import blame, condition
 from pbac.lang.program import CompiledPackage, Program
 from pbac.lang.truth import Truth
+from pbac.lang.write_values import Prepared
 from pbac.model.decision import Duty
 from pbac.model.request import DecisionRequest
 from pbac.pdp.policy_set import PolicySet
@@ -101,7 +102,9 @@ SERVERS = ["github", "gitlab"]
 def assembled(rules, *, confinement=(), expires=(), shadows=()):
     """A policy set straight from nodes. Rules come named `r000`, `r001`, …"""
     named = [replace(rule, name=f"r{number:03}") for number, rule in enumerate(rules)]
-    compiled_ = compile_rules(named, package="p", servers=confinement, tiers=TIERS, written={})
+    compiled_ = compile_rules(
+        named, package="p", servers=confinement, tiers=TIERS, written={}, prepared=Prepared()
+    )
     found = [
         replace(
             expiring(rule) if number in expires and rule.effect == "permit" else rule,

@@ -6,12 +6,7 @@ import pytest
 
 from pbac.base.limits import INDEX_KEYS_MAX
 from pbac.pdp.engine import decide
-
-
-def key_of(asked):
-    call = asked.call
-    names = (call.get(name) for name in ("method", "server", "tool", "scope"))
-    return (*names, asked.agent.get("tier"))
+from pbac.pdp.index import key_of
 
 
 def test_a_plan_is_kept_for_tools_of_a_known_server_only(oracle):
