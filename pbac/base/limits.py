@@ -60,6 +60,10 @@ TESTS_MAX: Final = 10_000
 INDEX_KEYS_MAX: Final = 10_000
 # Decisions that are kept for rules that applied together, by index key.
 ANSWERS_KEPT_MAX: Final = 16
+# Shapes of rules that are compiled to one function.
+PLAN_SHAPES_MAX: Final = 64
+# Hours for which a time zone remembers its offset.
+ZONE_HOURS_KEPT_MAX: Final = 1_024
 NEAR_MISSES_MAX: Final = 3
 EXPLAINED_VALUE_CHARACTERS_MAX: Final = 60
 

@@ -1,7 +1,7 @@
 """The compiler: policy files and data documents in, a `Program` or diagnostics out.
 
     sources ──parse──▶ trees ──resolve──▶ packages ──check──▶ sound packages
-            ──generate──▶ functions ──digest──▶ Program
+            ──generate──▶ rules ──digest──▶ Program
 
 `STAGES` is the list, in order; each is timed. A stage adds to what is known or to what is wrong.
 Trees are needed to resolve anything, so a syntax error ends the run after `parse`; names and kinds
@@ -10,15 +10,16 @@ are complained about together; nothing is generated from a set that has an error
 What is compiled is shared by content (Law 7): a file's tree is kept under its text, a package's
 functions under the digest of everything they are made from. So a change recompiles its package.
 
-This is the one door of `lang`: no other package calls the stages.
+This is the one door of `lang`: no other package calls the stages. Functions are made later, when
+they are wanted (see `generate`); nothing is left then that could be wrong with a rule.
 """
 
 from __future__ import annotations
 
 import hashlib
 import time
-from collections.abc import Callable, Iterator, Mapping, Sequence
-from dataclasses import dataclass, field, replace
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from typing import Final, TypeAlias
 
@@ -30,12 +31,14 @@ from pbac.base.diagnostics import Diagnostic, PolicyError, has_errors, in_order
 from pbac.base.source import Source
 from pbac.lang import nodes
 from pbac.lang.check import check
-from pbac.lang.generate import Compiled, generate
+from pbac.lang.emit import Places
+from pbac.lang.generate import Question, generate_rule
 from pbac.lang.parse import parse
-from pbac.lang.program import Applies, CompiledPackage, CompiledRule, Data, Program
+from pbac.lang.program import CompiledPackage, CompiledRule, Data, Program
 from pbac.lang.resolve import Resolved, ResolvedPackage, resolve
 from pbac.lang.schema import BUILT_IN, Schema
-from pbac.lang.targets import for_names_test, texts
+from pbac.lang.targets import texts
+from pbac.lang.write_values import Materials, Prepared
 from pbac.model.decision import Duty
 
 Trees: TypeAlias = Mapping[Source, nodes.Package]
@@ -164,12 +167,12 @@ def _check(work: _Work) -> None:
 def _generate(work: _Work) -> None:
     kept = {package.digest: package for package in work.previous.packages} if work.previous else {}
     written = {source.name: source.text for source in work.sources}
-    packages = []
+    packages, prepared = [], Prepared()
     for package in work.known().packages:
         digest = _package_digest(package, work.known().tiers, written)
         try:
             packages.append(
-                kept.get(digest) or _package(package, digest, work.known().tiers, written)
+                kept.get(digest) or _package(package, digest, work.known().tiers, written, prepared)
             )
         except PolicyError as error:
             work.diagnostics += error.diagnostics
@@ -221,7 +224,11 @@ def _digest(text: str) -> str:
 
 
 def _package(
-    package: ResolvedPackage, digest: str, tiers: tuple[str, ...], written: Mapping[str, str]
+    package: ResolvedPackage,
+    digest: str,
+    tiers: tuple[str, ...],
+    written: Mapping[str, str],
+    prepared: Prepared,
 ) -> CompiledPackage:
     # `on server *` is every server, named or not: no confinement, and no warning about that.
     servers = texts(package.servers) if all(p.text != "*" for p in package.servers) else ()
@@ -230,7 +237,12 @@ def _package(
         sealed=package.sealed,
         digest=digest,
         rules=compile_rules(
-            package.rules, package=package.name, servers=servers, tiers=tiers, written=written
+            package.rules,
+            package=package.name,
+            servers=servers,
+            tiers=tiers,
+            written=written,
+            prepared=prepared,
         ),
         tests=package.tests,
         servers=servers,
@@ -244,23 +256,22 @@ def compile_rules(
     servers: tuple[str, ...],
     tiers: tuple[str, ...],
     written: Mapping[str, str],
+    prepared: Prepared,
 ) -> tuple[CompiledRule, ...]:
     """Resolved rules of one package, ready to run.
-
-    Behind each forbid and require stands the same rule asked for certainty.
 
     Raises:
         PolicyError: for patterns, networks and windows that cannot be used.
     """
-    asked = [form for rule in rules for form in (rule, *_certain_form(rule))]
-    compiled = iter(generate(asked, package=package, tiers=tiers, texts=written))
-    return tuple(_rule(rule, package, servers, compiled) for rule in rules)
+    materials = Materials(tiers=tiers, places=Places(written), prepared=prepared)
+    return tuple(_rule(rule, package, servers, materials) for rule in rules)
 
 
 def _rule(
-    rule: nodes.Rule, package: str, servers: tuple[str, ...], compiled: Iterator[Compiled]
+    rule: nodes.Rule, package: str, servers: tuple[str, ...], materials: Materials
 ) -> CompiledRule:
-    name, function = f"{package}.{rule.name}", next(compiled)
+    name, expires_ms = f"{package}.{rule.name}", _expires_ms(rule)
+    question = Question(rule=rule, materials=materials, until_ms=expires_ms)
     return CompiledRule(
         name=name,
         effect=rule.effect,
@@ -272,14 +283,13 @@ def _rule(
             if isinstance(clause, nodes.OnNames) and clause.what == "tool"
         ),
         on_token=any(isinstance(clause, nodes.OnToken) for clause in rule.what),
-        applies=function.applies,
-        always=function.always,
-        certain=None if rule.effect == "permit" else _certainly(rule, next(compiled).applies),
+        ask=generate_rule(question),
+        materials=materials,
         duties=tuple(
             Duty(kind=duty.kind, rule=name, parameters=dict(duty.parameters))
             for duty in rule.duties
         ),
-        expires_ms=_expires_ms(rule),
+        expires_ms=expires_ms,
         shadow=any(annotation.name == "shadow" for annotation in rule.annotations),
     )
 
@@ -291,35 +301,3 @@ def _expires_ms(rule: nodes.Rule) -> int | None:
             day = datetime.fromisoformat(str(annotation.value.value)).replace(tzinfo=UTC)
             return int(day.timestamp()) * 1000
     return None
-
-
-# --- certainty -------------------------------------------------------------------------------
-
-
-def _is_about_anyone(clause: nodes.ForClause) -> bool:
-    """Law 8: of a forbid or require these match any actor of the chain, of a permit the caller."""
-    return isinstance(clause, nodes.ForNames) and clause.what != "group"
-
-
-def _certain_form(rule: nodes.Rule) -> tuple[nodes.Rule, ...]:
-    """A forbid or require asked as a permit is asked: is its condition true?
-
-    Only `for kind|agent|provider` would mean something else then; `_certainly` adds them.
-    """
-    if rule.effect == "permit":
-        return ()
-    who = tuple(clause for clause in rule.who if not _is_about_anyone(clause))
-    return (replace(rule, effect="permit", who=who),)
-
-
-def _certainly(rule: nodes.Rule, applies: Applies) -> Applies:
-    tests = [
-        for_names_test(clause, rule.effect)
-        for clause in rule.who
-        if isinstance(clause, nodes.ForNames) and _is_about_anyone(clause)
-    ]
-    if not tests:
-        return applies
-    return lambda request, data: (
-        all(test(request) is True for test in tests) and applies(request, data)
-    )

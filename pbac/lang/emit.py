@@ -8,22 +8,22 @@ from __future__ import annotations
 
 import ast
 import re
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Final, TypeVar
 
 from pbac.base.source import Span
 
 _OWN_NAME: Final = re.compile(
-    r"(?:[vgr][0-9]+|request|data|[a-z_]+_value|some|every|is_kind|known|present|step|MISSING|"
-    r"UNKNOWN|record|string|integer|decimal)"
+    r"(?:[vgrp][0-9]+|nothing|rules|applied|bit|first|request|data|[a-z_]+_value|some|every|"
+    r"is_kind|known|present|step|MISSING|UNKNOWN|record|string|integer|decimal)"
 )
 _ATTRIBUTE: Final = re.compile(
     r"(?:agent|user|chain|token|call|args|facts|session|env|get|startswith|endswith|__class__)"
 )
 _CONSTANTS: Final = frozenset({type(None), bool, int, float, str})
 
-_Tree = TypeVar("_Tree", bound=ast.expr | ast.stmt)
+Tree = TypeVar("Tree", bound=ast.expr | ast.stmt)
 
 
 def _own(identifier: str) -> str:
@@ -38,20 +38,24 @@ def name(identifier: str) -> ast.expr:
     return ast.Name(id=_own(identifier), ctx=ast.Load())
 
 
-def constant(value: bool | float | str | None) -> ast.expr:  # noqa: FBT001
-    """A constant of a JSON scalar's exact class.
+def scalar(value: object) -> bool | int | float | str | None:
+    """The value, when it is of a JSON scalar's exact class.
 
     Raises:
         TypeError: for anything else.
     """
     if type(value) not in _CONSTANTS:
         raise TypeError("a constant of a policy is null, a boolean, a number or a string")
-    return ast.Constant(value=value)
+    return value  # type: ignore[return-value]
 
 
-def constants(values: tuple[str, ...]) -> ast.expr:
-    """A tuple of strings, which the compiler folds."""
-    return ast.Tuple(elts=[constant(value) for value in values], ctx=ast.Load())
+def constant(value: bool | float | str | None) -> ast.expr:  # noqa: FBT001
+    """A constant of a JSON scalar's exact class.
+
+    Raises:
+        TypeError: for anything else.
+    """
+    return ast.Constant(value=scalar(value))
 
 
 def attribute(value: ast.expr, identifier: str) -> ast.expr:
@@ -123,11 +127,56 @@ def one_parameter(identifier: str, body: ast.expr) -> ast.expr:
     return ast.Lambda(args=_parameters(identifier), body=body)
 
 
-def function(identifier: str, body: list[ast.stmt]) -> ast.stmt:
-    """`def identifier(request, data): body`."""
+def function(body: list[ast.stmt], parameters: Iterable[str], constants: Sequence[str]) -> ast.stmt:
+    """`def rules(parameters, g0=g0, …): body`: constants are defaults."""
     return ast.FunctionDef(
-        name=_own(identifier), args=_parameters("request", "data"), body=body, decorator_list=[]
+        name="rules",
+        args=_parameters(*parameters, *constants, defaults=list(map(name, constants))),
+        body=body,
+        decorator_list=[],
     )
+
+
+def when(test: ast.expr, *body: ast.stmt) -> ast.stmt:
+    """`if test: body`."""
+    return ast.If(test=test, body=list(body), orelse=[])
+
+
+def holds(identifier: str, bit: ast.expr) -> ast.expr:
+    """`identifier & bit`."""
+    return ast.BinOp(left=name(identifier), op=ast.BitAnd(), right=bit)
+
+
+def each(identifiers: Sequence[str], iterable: str, body: list[ast.stmt]) -> ast.stmt:
+    """`for identifier in iterable: body`, or `for identifier, identifier in …`."""
+    return ast.For(target=_stored(identifiers), iter=name(iterable), body=body, orelse=[])
+
+
+def unpack(identifiers: Sequence[str], value: str) -> ast.stmt:
+    """`identifier, identifier = value`."""
+    return ast.Assign(targets=[_stored(identifiers)], value=name(value))
+
+
+def _stored(identifiers: Sequence[str]) -> ast.expr:
+    stored: list[ast.expr] = [ast.Name(id=_own(each_), ctx=ast.Store()) for each_ in identifiers]
+    return stored[0] if len(stored) == 1 else ast.Tuple(elts=stored, ctx=ast.Store())
+
+
+def double(identifier: str) -> ast.stmt:
+    """`identifier += identifier`."""
+    target = ast.Name(id=_own(identifier), ctx=ast.Store())
+    return ast.AugAssign(target=target, op=ast.Add(), value=name(identifier))
+
+
+def include(identifier: str, value: ast.expr) -> ast.stmt:
+    """`identifier |= value`."""
+    target = ast.Name(id=_own(identifier), ctx=ast.Store())
+    return ast.AugAssign(target=target, op=ast.BitOr(), value=value)
+
+
+def answer(value: ast.expr) -> ast.stmt:
+    """`return value`."""
+    return ast.Return(value=value)
 
 
 def assign(identifier: str, value: ast.expr) -> ast.stmt:
@@ -135,13 +184,13 @@ def assign(identifier: str, value: ast.expr) -> ast.stmt:
     return ast.Assign(targets=[ast.Name(id=_own(identifier), ctx=ast.Store())], value=value)
 
 
-def _parameters(*identifiers: str) -> ast.arguments:
+def _parameters(*identifiers: str, defaults: Sequence[ast.expr] = ()) -> ast.arguments:
     return ast.arguments(
         posonlyargs=[],
         args=[ast.arg(arg=_own(identifier)) for identifier in identifiers],
         kwonlyargs=[],
         kw_defaults=[],
-        defaults=[],
+        defaults=list(defaults),
     )
 
 
@@ -158,7 +207,7 @@ class Places:
 
     texts: Mapping[str, str] = field(default_factory=dict)
 
-    def at(self, tree: _Tree, span: Span) -> _Tree:
+    def at(self, tree: Tree, span: Span) -> Tree:
         """The tree with the span on it, unless an inner one is there already."""
         if not hasattr(tree, "lineno"):
             tree.lineno, tree.col_offset = span.line, self._bytes(span, span.start, span.column - 1)

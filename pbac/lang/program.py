@@ -1,23 +1,32 @@
 """What the compiler hands to the decision point: rules that are ready to run.
 
-The evaluation functions take a `DecisionRequest` and the policy set's `data` documents. Two
-rails, so that three values need no third value at run time: `is_true` answers "the condition is
-true", `is_not_false` answers "the condition is not false"; unknown is neither true nor false.
-Law 2 in one line: a permit applies by `is_true`, a forbid and a require by `is_not_false`.
+Functions take a `DecisionRequest` and the policy set's `data` documents and answer with bits, so
+that three values need no third value at run time: a rule applies or does not (Law 2: a permit when
+its condition is true, a forbid and a require when it is not false), and `DOUBT` says that one of
+the latter applies although its condition is not true.
 """
 
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
-from typing import Any, Literal, TypeAlias
+from typing import Any, Final, Literal, TypeAlias
 
 from pbac.lang import nodes
+from pbac.lang.write_values import Materials
 from pbac.model.decision import Duty
 from pbac.model.request import DecisionRequest
 
 Data: TypeAlias = Mapping[str, Any]
-Applies: TypeAlias = Callable[[DecisionRequest, Data], bool]
+Ask: TypeAlias = Callable[[DecisionRequest, Data], int]
+"""Asks one rule or many: `bit_of` those that apply, and `DOUBT` when one is not certain."""
+
+DOUBT: Final = 1
+
+
+def bit_of(number: int) -> int:
+    """The bit of rule `number`, from 0, among the rules that are asked together."""
+    return 2 << number
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -29,14 +38,12 @@ class CompiledRule:
         node: the rule with every definition expanded; what `interpret` and `explain` walk.
         servers: the package's confinement; empty means every server.
         tools: the `on tool` clauses, each a (names, except) pair of glob texts, all of which
-            must match; empty when no clause is about tools. The index reads these; `applies`
-            does NOT test them, nor `servers`, nor `on any`, nor `on token`: it tests the `for`
-            clauses, the other `on` clauses, `when` and `unless`.
+            must match; empty when no clause is about tools. The index reads these; `ask` does
+            NOT test them, nor `servers`, nor `on server`, `on any` and `on token`: it tests the
+            `for` clauses, the other `on` clauses, `when`, `unless` and `expires_ms`.
         on_token: the rule is about issuance only.
-        applies: `is_true` for a permit, `is_not_false` for a forbid or require.
-        always: True when `applies` is constantly true (no clause left to test).
-        certain: of a forbid or require, the same test by `is_true`: when it applies without
-            being certain, something unknown made the difference. None on permits.
+        ask: does this rule apply?
+        materials: for a function that asks it together with others.
         duties: with the qualified rule name filled in.
         expires_ms: first instant at which a permit no longer applies, or None.
         shadow: evaluated and recorded, not enforced.
@@ -48,9 +55,8 @@ class CompiledRule:
     servers: tuple[str, ...]
     tools: tuple[tuple[tuple[str, ...], tuple[str, ...]], ...]
     on_token: bool
-    applies: Applies
-    always: bool
-    certain: Applies | None = None
+    ask: Ask
+    materials: Materials
     duties: tuple[Duty, ...] = ()
     expires_ms: int | None = None
     shadow: bool = False

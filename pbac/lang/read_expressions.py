@@ -17,7 +17,7 @@ from pbac.base.source import Span
 from pbac.lang import nodes
 from pbac.lang.literals import scalar, string
 from pbac.lang.reading import Branch, Part, Reading
-from pbac.lang.times import zone
+from pbac.lang.times import local_time
 from pbac.lang.words import DAY_WORDS, DAYS, FUNCTION_NAMES, RESERVED
 
 _MINUTES_A_DAY: Final = 24 * 60
@@ -203,7 +203,7 @@ def _window(reading: Reading, branch: Branch) -> tuple[nodes.Expression, ...]:
     start, end = _minutes(reading, times)
     name_ = string(reading, place)
     try:
-        zone(name_)
+        local_time(name_)
     except ValueError:
         reading.complain(
             "unknown-zone",

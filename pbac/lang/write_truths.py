@@ -29,10 +29,6 @@ _Test: TypeAlias = Callable[[ast.expr], ast.expr]
 _TEXT_METHODS: Final = {"starts with": "startswith", "ends with": "endswith"}
 
 
-def _comparison(operator: ast.cmpop, literal: nodes.Literal) -> _Test:
-    return lambda value: emit.compare(value, operator, emit.constant(literal.value))
-
-
 @dataclass(slots=True, kw_only=True)
 class TruthWriter(ValueWriter):
     """Writes one rail of an expression at a time: `wanted` is True for T and False for F."""
@@ -41,7 +37,7 @@ class TruthWriter(ValueWriter):
 
     def rail(self, expression: nodes.Expression, *, wanted: bool) -> ast.expr:
         """T (`wanted`) or F of an expression."""
-        return self.places.at(self.rail_of(expression, wanted=wanted), expression.span)
+        return self.at(self.rail_of(expression, wanted=wanted), expression.span)
 
     def rail_of(self, expression: nodes.Expression, *, wanted: bool) -> ast.expr:
         """See `rail`."""
@@ -68,6 +64,7 @@ class TruthWriter(ValueWriter):
         """`has path`: in line for a root and for one field of a root."""
         path = expression.path
         if path.root not in self.variables and path.root in FIELDS:
+            self.here = path.span
             root = self.root(path.root)
             match path.steps:
                 case () if path.root == "user":
@@ -117,23 +114,27 @@ class TruthWriter(ValueWriter):
             return self.equals(expression, value, wanted=wanted)
         test = self.text_test(name, literal) if type(value) is str else None
         if type(value) in (int, float) and (name == "==" or name in _ORDER):
-            test = _comparison(_ORDER.get(name, ast.Eq)(), literal)
+            test = self.comparison(_ORDER.get(name, ast.Eq)(), literal)
         if test is None:
             return None
         kind = "string" if type(value) is str else "number"
         return self.kind_leaf(expression, kind, test, wanted=wanted)
 
+    def comparison(self, operator: ast.cmpop, literal: nodes.Literal) -> _Test:
+        """The test of a value against a constant."""
+        return lambda value: emit.compare(value, operator, self.literal(literal.value))
+
     def text_test(self, name: str, literal: nodes.Literal) -> _Test | None:
         """The test of a text against a constant text, or None."""
         text = str(literal.value)
         if name in _ORDER:
-            return _comparison(_ORDER[name](), literal)
+            return self.comparison(_ORDER[name](), literal)
         if name in _TEXT_METHODS:
-            return lambda value: emit.method(value, _TEXT_METHODS[name], emit.constant(text))
+            return lambda value: emit.method(value, _TEXT_METHODS[name], self.literal(text))
         if name not in TEXT_MATCHERS:
             return None
         try:
-            matcher = self.constants.add(TEXT_MATCHERS[name](text))
+            matcher = self.prepared(lambda: TEXT_MATCHERS[name](text), "text", name, text)
         except ValueError as error:
             raise unusable(error, literal) from None
         return lambda value: emit.call(matcher, value)
@@ -181,14 +182,10 @@ class TruthWriter(ValueWriter):
 
     def guarded(self, value: ast.expr, kind: str) -> tuple[ast.expr, ast.expr]:
         """(the test that a value is exactly a string or number, the value in a local)."""
-        local = self.local()
-        made = emit.attribute(emit.walrus(local, value), "__class__")
-        if kind == "string":
-            return emit.compare(made, ast.Is(), emit.name("string")), emit.name(local)
-        again = emit.attribute(emit.name(local), "__class__")
-        is_integer = emit.compare(made, ast.Is(), emit.name("integer"))
-        is_decimal = emit.compare(again, ast.Is(), emit.name("decimal"))
-        return emit.some_of([is_integer, is_decimal]), emit.name(local)
+        if kind == "number":
+            return self.number(value)
+        found, again = self.kind(value)
+        return emit.compare(found, ast.Is(), emit.name("string")), again
 
     def among(self, value: ast.expr, texts: tuple[str, ...], *, wanted: bool) -> ast.expr:
         """T or F of "the value is one of the texts"."""
@@ -202,11 +199,11 @@ class TruthWriter(ValueWriter):
         if not texts:
             return emit.constant(False)
         if len(texts) == 1:
-            return emit.compare(value, ast.Eq(), emit.constant(texts[0]))
+            return emit.compare(value, ast.Eq(), self.literal(texts[0]))
         if len(texts) <= IN_LINE_NAMES_MAX:
-            return emit.compare(value, ast.In(), emit.constants(texts))
-        names = self.constants.add(frozenset(texts))
-        if guarded:
-            return emit.compare(value, ast.In(), names)
-        guard, text = self.guarded(value, "string")
-        return emit.every_of([guard, emit.compare(text, ast.In(), names)])
+            return emit.compare(value, ast.In(), self.prepared(lambda: texts, "tuple", texts))
+        if not guarded:
+            guard, text = self.guarded(value, "string")
+            return emit.every_of([guard, self.one_of(text, texts, guarded=True)])
+        names = self.prepared(lambda: frozenset(texts), "set", texts)
+        return emit.compare(value, ast.In(), names)

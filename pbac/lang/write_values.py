@@ -7,27 +7,48 @@ The theory is told in `generate`. Nothing here needs a rail: a truth that is use
 from __future__ import annotations
 
 import ast
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from dataclasses import dataclass, field
 
 from pbac.base.diagnostics import Diagnostic, PolicyError
+from pbac.base.source import Span
 from pbac.lang import emit, nodes
-from pbac.lang.emit import Places
+from pbac.lang.emit import Places, Tree
 from pbac.lang.functions import function_of, prepared
 from pbac.model.request import FIELDS
+from pbac.model.values import MISSING, Value
 
 
-@dataclass(slots=True)
-class Constants:
-    """Objects that generated code reads as globals, under names given in order."""
+class Prepared:
+    """What constants of policies become (matchers, networks, windows), each made once.
 
-    values: dict[str, object] = field(default_factory=dict)
+    Made when rules are checked, at load, so that a function can be written at any time after that
+    without making one, or finding one unusable. `made` only grows, by what its keys say.
+    """
 
-    def add(self, value: object) -> ast.expr:
-        """The name of a new global with this value."""
-        identifier = f"g{len(self.values)}"
-        self.values[identifier] = value
-        return emit.name(identifier)
+    def __init__(self) -> None:
+        self.made: dict[tuple[object, ...], object] = {}
+
+    def get(self, key: tuple[object, ...], make: Callable[[], object]) -> object:
+        """What `make` returns, the first time for this key."""
+        if key not in self.made:
+            self.made[key] = make()
+        return self.made[key]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True, eq=False)
+class Materials:
+    """What the functions of a package are made with, beside its rules.
+
+    Attributes:
+        tiers: the policy set's tiers, lowest first.
+        places: of the package's sources.
+        prepared: what the constants of its rules became.
+    """
+
+    tiers: tuple[str, ...] = ()
+    places: Places = field(default_factory=Places)
+    prepared: Prepared = field(default_factory=Prepared)
 
 
 @dataclass(frozen=True, slots=True)
@@ -44,30 +65,70 @@ class Operand:
 
 @dataclass(slots=True, kw_only=True)
 class ValueWriter:
-    """Writes values. `variables` maps a quantifier's variable to its local."""
+    """Writes values.
 
-    constants: Constants
-    places: Places
+    Attributes:
+        materials: of the rule that is being written.
+        constants: of the function, in the order of their names `g0`, `g1`, …
+        constants_before: how many of them are those of other rules.
+        placed: do trees get the places of what they are written for?
+        here: what is being written, for reads: a root or field is read once, where first needed.
+        variables: a quantifier's variable → its local.
+        reads: root, or root and field → its local.
+        opening: the reads that have to stand before the statement that is being written.
+    """
+
+    materials: Materials
+    here: Span
+    constants: list[object] = field(default_factory=list)
+    constants_before: int = 0
+    placed: bool = True
     variables: dict[str, str] = field(default_factory=dict)
     locals_made: int = 0
-    shared: dict[str, str] = field(default_factory=dict)
+    reads: dict[tuple[object, ...], str] = field(default_factory=dict)
+    opening: list[ast.stmt] = field(default_factory=list)
 
     def local(self) -> str:
         """A new local name."""
         self.locals_made += 1
         return f"v{self.locals_made}"
 
+    def at(self, tree: Tree, span: Span) -> Tree:
+        """The tree with a place in its source."""
+        return self.materials.places.at(tree, span) if self.placed else tree
+
+    def given(self, value: object) -> ast.expr:
+        """The name of a constant; of one that this rule has already, the same."""
+        for number in range(self.constants_before, len(self.constants)):
+            if self.constants[number] is value:
+                return emit.name(f"g{number}")
+        self.constants.append(value)
+        return emit.name(f"g{len(self.constants) - 1}")
+
+    def literal(self, value: Value) -> ast.expr:
+        """A scalar that the policy says.
+
+        Raises:
+            TypeError: for anything else.
+        """
+        checked = emit.scalar(value)
+        return self.prepared(lambda: checked, "literal", type(value), value)
+
+    def prepared(self, make: Callable[[], object], *key: object) -> ast.expr:
+        """What a constant of the policy becomes."""
+        return self.given(self.materials.prepared.get(key, make))
+
     # --- values ----------------------------------------------------------------------------
 
     def value(self, expression: nodes.Expression) -> ast.expr:
         """Code for the value of an expression, `MISSING` and `UNKNOWN` included."""
-        return self.places.at(self.value_of(expression), expression.span)
+        return self.at(self.value_of(expression), expression.span)
 
     def value_of(self, expression: nodes.Expression) -> ast.expr:
         """See `value`."""
         match expression:
             case nodes.Literal():
-                return emit.constant(expression.value)
+                return self.literal(expression.value)
             case nodes.ListExpression():
                 return self.list_value(expression)
             case nodes.RecordExpression():
@@ -111,9 +172,9 @@ class ValueWriter:
 
     def list_value(self, expression: nodes.ListExpression) -> ast.expr:
         """A written list: made once when all its items are constants."""
-        if all(isinstance(item, nodes.Literal) for item in expression.items):
-            literals = [item for item in expression.items if isinstance(item, nodes.Literal)]
-            return self.constants.add(tuple(literal.value for literal in literals))
+        if all(map(is_literal, expression.items)):
+            items = [item for item in expression.items if isinstance(item, nodes.Literal)]
+            return self.prepared(lambda: tuple(i.value for i in items), "list", *literals(items))
         return ast.List(elts=[*map(self.item, expression.items)], ctx=ast.Load())
 
     def item(self, expression: nodes.Expression) -> ast.expr:
@@ -127,13 +188,14 @@ class ValueWriter:
             case nodes.Path(root=root, steps=steps) if root in self.variables or root in FIELDS:
                 keys = [step.name for step in steps if isinstance(step, nodes.Field)]
                 if len(keys) == len(steps):
+                    self.here = expression.span
                     return self.chain(root, keys)
             case nodes.Default(
                 path=nodes.Path(root=root, steps=(nodes.Field(name=key),)),
                 fallback=nodes.Literal(value=fallback),
             ) if root in FIELDS and root not in self.variables and root != "user":
-                key_tree, other = emit.constant(key), emit.constant(fallback)
-                return Operand([], emit.method(self.root(root), "get", key_tree, other))
+                self.here = expression.span
+                return Operand([], self.field(root, key, fallback))
         return Operand([], self.value(expression))
 
     def chain(self, root: str, keys: list[str]) -> Operand:
@@ -144,14 +206,33 @@ class ValueWriter:
         if root == "user" and known:
             known = not keys
             value = emit.call("present", value) if not keys else value
+        elif known and keys:
+            value, known, keys = self.field(root, keys[0]), False, keys[1:]
         for key in keys:
             if not known:
-                local = self.local()
-                made = emit.attribute(emit.walrus(local, value), "__class__")
-                guards.append(emit.compare(made, ast.Is(), emit.name("record")))
-                value = emit.name(local)
+                kind, value = self.kind(value)
+                guards.append(emit.compare(kind, ast.Is(), emit.name("record")))
             value, known = emit.method(value, "get", emit.constant(key)), False
         return Operand(guards, value)
+
+    def kind(self, value: ast.expr) -> tuple[ast.expr, ast.expr]:
+        """(the class of a value, code that reads the value again): of what is read, read once."""
+        if not isinstance(value, ast.Name):
+            local = self.local()
+            return emit.attribute(emit.walrus(local, value), "__class__"), emit.name(local)
+        if value.id not in self.reads.values():
+            return emit.attribute(value, "__class__"), emit.name(value.id)
+        return self.read(("kind", value.id), lambda: emit.attribute(value, "__class__")), value
+
+    def number(self, value: ast.expr) -> tuple[ast.expr, ast.expr]:
+        """(the test that a value is exactly a number, code that reads the value again)."""
+        kind, again = self.kind(value)
+        other = kind if isinstance(kind, ast.Name) else emit.attribute(again, "__class__")
+        tests = [emit.compare(kind, ast.Is(), emit.name("integer"))]
+        tests += [emit.compare(other, ast.Is(), emit.name("decimal"))]
+        if not isinstance(kind, ast.Name):
+            return emit.some_of(tests), again
+        return self.read(("number", kind.id), lambda: emit.some_of(tests)), again
 
     def path_value(self, path: nodes.Path) -> ast.expr:
         """Code for the value of any path."""
@@ -163,9 +244,11 @@ class ValueWriter:
         elif path.root == "user":
             value = emit.call("present", self.root("user"))
         else:
+            self.here = path.span
             value = self.root(path.root)
             if steps and isinstance(steps[0], nodes.Field):
-                value = emit.method(value, "get", self.key(steps.pop(0)), emit.name("MISSING"))
+                value = self.field(path.root, steps[0].name, MISSING)
+                del steps[0]
         for step in steps:
             value = emit.call("step", value, self.key(step))
         return value
@@ -178,13 +261,25 @@ class ValueWriter:
         """A root's record; `user` may be None."""
         if root == "data":
             return emit.name("data")
-        if root in self.shared:
-            return emit.name(self.shared[root])
-        return emit.attribute(emit.name("request"), root)
+        return self.read((root,), lambda: emit.attribute(emit.name("request"), root))
 
-    def field(self, root: str, key: str) -> ast.expr:
-        """One field of a root that is always there; None when it is missing."""
-        return emit.method(self.root(root), "get", emit.constant(key))
+    def field(self, root: str, key: str, *fallback: Value) -> ast.expr:
+        """One field of a root that is always there; None, or the fallback, when it is missing."""
+
+        def made() -> ast.expr:
+            others = [emit.name("MISSING") if v is MISSING else emit.constant(v) for v in fallback]
+            return emit.method(self.root(root), "get", emit.constant(key), *others)
+
+        # `1`, `1.0` and `true` are one key of a dictionary and three values.
+        return self.read((root, key, *((type(other), other) for other in fallback)), made)
+
+    def read(self, what: tuple[object, ...], made: Callable[[], ast.expr]) -> ast.expr:
+        """The local that holds it; roots and fields are read once in a function."""
+        if what not in self.reads:
+            value, local = made(), f"r{len(self.reads) + 1}"
+            self.opening.append(self.at(emit.assign(local, value), self.here))
+            self.reads[what] = local
+        return emit.name(self.reads[what])
 
     def bound(
         self, expression: nodes.Quantified, body: Callable[[], ast.expr]
@@ -198,14 +293,28 @@ class ValueWriter:
 
     def applied(self, operation: nodes.Operation) -> ast.expr:
         """A call of the evaluator: where constants are built in, with the first operand alone."""
+        function = function_of(operation)
+        if function.prepare is None or not all(map(is_literal, operation.operands[1:])):
+            operands = [self.value(operand) for operand in operation.operands]
+            return emit.call(self.given(function.evaluate), *operands)
         try:
-            evaluate = prepared(operation)
+            evaluate = self.prepared(
+                lambda: prepared(operation), function.name, *literals(operation.operands[1:])
+            )
         except ValueError as error:
             raise unusable(error, operation.operands[-1]) from None
-        if evaluate is not None:
-            return emit.call(self.constants.add(evaluate), self.value(operation.operands[0]))
-        operands = [self.value(operand) for operand in operation.operands]
-        return emit.call(self.constants.add(function_of(operation).evaluate), *operands)
+        return emit.call(evaluate, self.value(operation.operands[0]))
+
+
+def is_literal(expression: nodes.Expression) -> bool:
+    """True for a constant of the policy."""
+    return isinstance(expression, nodes.Literal)
+
+
+def literals(expressions: Iterable[nodes.Expression]) -> list[object]:
+    """The constants among them, with what tells `1`, `1.0` and `true` apart."""
+    found = [item.value for item in expressions if isinstance(item, nodes.Literal)]
+    return [(type(value), value) for value in found]
 
 
 def unusable(error: ValueError, node: nodes.Node) -> PolicyError:

@@ -6,14 +6,14 @@ Law 1. A request is permitted when at least one permit applies and no forbid app
 that applies adds its duties. Parts of a plan are in rule-name order and all of a part is evaluated,
 so nothing in a decision depends on the order of rules or files.
 
-Law 2. Functions of a plan already ask the right rail: a permit's "is it true", a forbid's and a
-require's "is it not false". When one of the latter applies without being certain, the interpreter
-is asked whom to blame: slow, but only for rules that something unknown has made the difference
-to.
+Law 2. What a plan asks is already the right rail: a permit's "is it true", a forbid's and a
+require's "is it not false". When one of the latter applies without being certain (`DOUBT`), the
+interpreter is asked whom to blame: slow, but only when something unknown has made the difference.
 
-Speed. Most decisions that follow from the same rules are equal, so a plan keeps the ones it has
-built; what depends on the request (texts with values, blame) is built each time. Whatever is kept
-equals what would be built, so nobody can tell.
+Speed. A plan answers with an integer, the rules that a decision follows from. Most decisions that
+follow from the same rules are equal, so a plan keeps the ones it has built by that integer; what
+depends on the request (texts with values, blame) is built each time. Whatever is kept equals what
+would be built, so nobody can tell.
 """
 
 from __future__ import annotations
@@ -27,18 +27,18 @@ from msgspec.structs import replace
 from pbac.base.limits import ANSWERS_KEPT_MAX
 from pbac.lang import nodes
 from pbac.lang.interpret import blame, outcomes
-from pbac.lang.program import CompiledRule, Data
+from pbac.lang.program import DOUBT, CompiledRule, Data
 from pbac.lang.texts import render_text
 from pbac.lang.truth import Truth
 from pbac.model.decision import Cause, Decision, Effect
 from pbac.model.request import DecisionRequest
-from pbac.pdp.index import Candidate, Functions, Higher, Plan
+from pbac.pdp.index import key_of
+from pbac.pdp.plan import Candidate, Candidates, Higher, Plan
 from pbac.pdp.policy_set import PolicySet
 from pbac.pdp.reasons import doubt, joined, what_helps
 
 _FAULT_CHARACTERS_MAX: Final = 8_000
 
-_Candidates: TypeAlias = tuple[Candidate, ...]
 _Blamed: TypeAlias = Mapping[str, tuple[str, ...]]
 """Rule name → paths, for the rules that applied because they could not be ruled out."""
 
@@ -47,82 +47,48 @@ def decide(policy_set: PolicySet, request: DecisionRequest) -> Decision:
     """The decision on one call. Total: a defect of ours is a denial with its traceback inside."""
     try:
         plan = _find_plan(policy_set, request)
-        applied, doubted = _judge(plan, request, policy_set.data)
-        answer = plan.answers.get(applied) if applied and not doubted else None
+        applied = plan.ask(request, policy_set.data)
+        answer = plan.answers.get(applied)
         if answer is None:
-            answer = _answer(policy_set, request, plan, applied, doubted=doubted)
+            answer = _answer(policy_set, request, plan, applied)
         return _with_shadows(policy_set, request, plan, answer) if plan.shadows else answer
     except Exception:  # noqa: BLE001 - told in full by the answer, and never "no opinion"
-        return _fault(policy_set)
+        return _fault(policy_set, request)
 
 
 def _find_plan(policy_set: PolicySet, request: DecisionRequest) -> Plan:
-    call = request.call.get
-    key = (call("method"), call("server"), call("tool"), call("scope"), request.agent.get("tier"))
+    call, index = request.call, policy_set.index
     try:
-        return policy_set.index.plans[key]
-    except (KeyError, TypeError):  # not kept yet, or not even a name
-        return policy_set.index.find(key)
-
-
-def _judge(plan: Plan, request: DecisionRequest, data: Data) -> tuple[Functions, bool]:
-    """Law 1: the rules a decision follows from, and whether one of them applied by doubt.
-
-    Forbids alone, or permits and then requires, or nothing.
-    """
-    applied = plan.refusing
-    for applies in plan.forbids:
-        if applies(request, data):
-            applied += (applies,)
-    if applied:
-        return applied, _doubted(plan, applied, request, data)
-    applied = plan.granting
-    for applies in plan.permits:
-        if applies(request, data):
-            applied += (applies,)
-    if not applied or not (plan.requires or plan.requiring):
-        return applied, False
-    required = plan.requiring
-    for applies in plan.requires:
-        if applies(request, data):
-            required += (applies,)
-    return applied + required, _doubted(plan, required, request, data)
-
-
-def _doubted(plan: Plan, applied: Functions, request: DecisionRequest, data: Data) -> bool:
-    """Did one of these forbids or requires apply without being certain?"""
-    for applies in applied:  # noqa: SIM110 - a generator costs more than the rules
-        if not plan.rules[applies].certain(request, data):
-            return True
-    return False
+        return index.plans[
+            call["method"], call["server"], call["tool"], call["scope"], request.agent["tier"]
+        ]
+    except (KeyError, TypeError):  # not kept yet, or a part is missing or not even a name
+        return index.find(key_of(request))
 
 
 # --- answers ---------------------------------------------------------------------------------
 
 
-def _answer(
-    policy_set: PolicySet,
-    request: DecisionRequest,
-    plan: Plan,
-    applied: Functions,
-    *,
-    doubted: bool,
-) -> Decision:
+def _answer(policy_set: PolicySet, request: DecisionRequest, plan: Plan, applied: int) -> Decision:
     """The decision that follows from the rules that applied; kept when it may be."""
     if not applied:
         return _not_permitted(policy_set, request, plan)
-    rules = tuple(plan.rules[applies] for applies in applied)
-    if doubted:
+    rules = plan.chosen(applied)
+    if applied & DOUBT:
         return _decision(policy_set, request, rules, _blame(policy_set, request, rules))
-    answer = _decision(policy_set, request, rules, {})
+    return _kept(plan, applied, _decision(policy_set, request, rules, {}), rules)
+
+
+def _kept(plan: Plan, by: int | Higher, answer: Decision, rules: Candidates) -> Decision:
+    """The answer, which the next request that follows from the same gets too, where it may."""
     told = any(candidate.told for candidate in rules)
     if not told and len(plan.answers) < ANSWERS_KEPT_MAX:
-        plan.answers[applied] = answer
+        plan.answers[by] = answer
     return answer
 
 
 def _decision(
-    policy_set: PolicySet, request: DecisionRequest, applied: _Candidates, blamed: _Blamed
+    policy_set: PolicySet, request: DecisionRequest, applied: Candidates, blamed: _Blamed
 ) -> Decision:
     rules = _in_order(applied)
     deciding = tuple(rule.name for rule in rules if rule.effect != "require")
@@ -159,66 +125,72 @@ def _decision(
 def _not_permitted(policy_set: PolicySet, request: DecisionRequest, plan: Plan) -> Decision:
     """Nothing permits it. What the permits for such calls say is why, another tier may help."""
     near = _nearest(policy_set, request, plan)
-    answer = plan.answers.get(near)
+    answer = plan.answers.get(near) if near else None
     if answer is not None:
         return answer
-    permits = (*(plan.rules[applies] for applies in plan.permits), *plan.beyond)
+    permits = plan.permits + plan.beyond
     answer = Decision(
         effect=Effect.DENY,
         cause=Cause.NOT_PERMITTED,
         policy_version=policy_set.version,
         reason=joined(_text(each.rule.node.because, policy_set, request) for each in permits),
-        help=near[0].help if near else "",
+        help=near.help if near else "",
     )
-    told = any(candidate.told for candidate in permits)
-    if not told and len(plan.answers) < ANSWERS_KEPT_MAX:
-        plan.answers[near] = answer
-    return answer
+    # Where another tier might help, nothing but asking can say that none does.
+    return answer if plan.higher and not near else _kept(plan, near or 0, answer, permits)
 
 
-def _nearest(
-    policy_set: PolicySet, request: DecisionRequest, plan: Plan
-) -> tuple[()] | tuple[Higher]:
+def _nearest(policy_set: PolicySet, request: DecisionRequest, plan: Plan) -> Higher | None:
     """The lowest tier that would be permitted this very call, found by deciding for it."""
     for higher in plan.higher:
         raised = replace(request, agent={**request.agent, "tier": higher.tier})
         raised_plan = _find_plan(policy_set, raised)
-        applied, _ = _judge(raised_plan, raised, policy_set.data)
-        if applied and raised_plan.rules[applied[0]].rule.effect == "permit":
-            return (higher,)
-    return ()
+        applied = raised_plan.ask(raised, policy_set.data)
+        if applied and raised_plan.chosen(applied)[0].rule.effect == "permit":
+            return higher
+    return None
 
 
 def _with_shadows(
     policy_set: PolicySet, request: DecisionRequest, plan: Plan, answer: Decision
 ) -> Decision:
-    applied = _applying(plan, plan.shadows, request, policy_set.data)
+    applied = _applying(plan.shadows, request, policy_set.data)
     if not applied:
         return answer
     return replace(answer, shadow=tuple(candidate.rule.name for candidate in applied))
 
 
-def _fault(policy_set: PolicySet) -> Decision:
+def _fault(policy_set: PolicySet, request: DecisionRequest) -> Decision:
     return Decision(
         effect=Effect.DENY,
         cause=Cause.ENGINE_FAULT,
         policy_version=policy_set.version,
         reason="the decision point failed, so the call is refused",
-        internal=traceback.format_exc()[-_FAULT_CHARACTERS_MAX:],
+        internal=_trace(policy_set, request)[-_FAULT_CHARACTERS_MAX:],
         help="tell the operator of this gateway; calling again will not help",
     )
 
 
-def _blame(policy_set: PolicySet, request: DecisionRequest, applied: _Candidates) -> _Blamed:
+def _trace(policy_set: PolicySet, request: DecisionRequest) -> str:
+    """Of the fault that is being handled; by single rules when they show it, to name its file."""
+    trace = traceback.format_exc()
+    try:
+        _find_plan(policy_set, request).ask_singly(request, policy_set.data)
+    except Exception:  # noqa: BLE001 - the same one again, nearer to its rule
+        return traceback.format_exc()
+    return trace
+
+
+def _blame(policy_set: PolicySet, request: DecisionRequest, applied: Candidates) -> _Blamed:
     data, tiers = policy_set.data, policy_set.tiers
     return {
         each.rule.name: blame(each.rule.node, request, data, tiers, each.rule.servers)
         for each in applied
-        if each.rule.effect != "permit" and not each.certain(request, data)
+        if each.rule.effect != "permit" and each.ask(request, data) & DOUBT
     }
 
 
-def _in_order(applied: _Candidates) -> list[CompiledRule]:
+def _in_order(applied: Candidates) -> list[CompiledRule]:
     return sorted((candidate.rule for candidate in applied), key=lambda rule: rule.name)
 
 
@@ -231,10 +203,8 @@ def _text(text: nodes.Text | None, policy_set: PolicySet, request: DecisionReque
     return render_text(text, request, policy_set.data) if text else ""
 
 
-def _applying(
-    plan: Plan, functions: Functions, request: DecisionRequest, data: Data
-) -> _Candidates:
-    return tuple(plan.rules[applies] for applies in functions if applies(request, data))
+def _applying(candidates: Candidates, request: DecisionRequest, data: Data) -> Candidates:
+    return tuple(candidate for candidate in candidates if candidate.ask(request, data))
 
 
 # --- Law 6 -----------------------------------------------------------------------------------
@@ -252,31 +222,29 @@ def shown(policy_set: PolicySet, request: DecisionRequest) -> bool:
         return False
 
 
-def _possible_permits(policy_set: PolicySet, request: DecisionRequest) -> _Candidates:
+def _possible_permits(policy_set: PolicySet, request: DecisionRequest) -> Candidates:
     """The permits that could be true, or none when a forbid cannot be false."""
     plan = _find_plan(policy_set, request)
-    permits = [plan.rules[applies] for applies in (*plan.granting, *plan.permits)]
-    forbids = (plan.rules[applies] for applies in plan.forbids)
-    if not permits or plan.refusing:
+    if not plan.permits or any(_must_apply(policy_set, each, request) for each in plan.forbids):
         return ()
-    if any(_must_apply(policy_set, each, request) for each in forbids):
-        return ()
-    return tuple(each for each in permits if _can_be_true(policy_set, each, request))
+    return tuple(each for each in plan.permits if _can_be_true(policy_set, each, request))
 
 
 def _must_apply(policy_set: PolicySet, candidate: Candidate, request: DecisionRequest) -> bool:
-    if candidate.undetermined:
+    if candidate.undetermined and not candidate.settled:
         return Truth.FALSE not in _outcomes(policy_set, candidate, request)
-    return candidate.applies(request, policy_set.data)
+    return bool(candidate.ask(request, policy_set.data))
 
 
 def _can_be_true(policy_set: PolicySet, candidate: Candidate, request: DecisionRequest) -> bool:
     rule, now = candidate.rule, request.env.get("now")
     if rule.expires_ms is not None and type(now) is int and now >= rule.expires_ms:
         return False  # the time of the call is not known yet, but it will not be earlier
-    if candidate.undetermined:
+    if candidate.settled:
+        return True
+    if candidate.undetermined or rule.expires_ms is not None:
         return Truth.TRUE in _outcomes(policy_set, candidate, request)
-    return rule.applies(request, policy_set.data)
+    return bool(rule.ask(request, policy_set.data))
 
 
 def _outcomes(
@@ -305,14 +273,14 @@ def grant_scope(
     try:
         return _grant(policy_set, request, calls)
     except Exception:  # noqa: BLE001 - told in full by the answer
-        return _fault(policy_set)
+        return _fault(policy_set, request)
 
 
 def _grant(
     policy_set: PolicySet, request: DecisionRequest, calls: Iterable[dict[str, Any]]
 ) -> Decision:
     plan, data = _find_plan(policy_set, request), policy_set.data
-    forbids = _applying(plan, plan.refusing + plan.forbids, request, data)
+    forbids = _applying(plan.forbids, request, data)
     if forbids:
         return _decision(policy_set, request, forbids, _blame(policy_set, request, forbids))
     possible = (_possible_permits(policy_set, replace(request, call=call)) for call in calls)
@@ -321,7 +289,7 @@ def _grant(
         return Decision(
             effect=Effect.DENY, cause=Cause.NOT_PERMITTED, policy_version=policy_set.version
         )
-    requires = _applying(plan, plan.requiring + plan.requires, request, data)
+    requires = _applying(plan.requires, request, data)
     return Decision(
         effect=Effect.PERMIT,
         cause=Cause.PERMITTED,

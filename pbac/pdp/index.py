@@ -7,13 +7,14 @@ Two steps, both exact.
    are in one list. For a call the targets under its tool and those of the list are tested, once
    each.
 2. What is left is evaluated as far as the key goes. A clause that is false makes the whole
-   condition false (Law 2), whatever the others say: the rule is left out. A rule of which every
-   clause is true by the key alone is *settled*: it applies to every call of this key, unasked. Most
-   rules of most policies (`for tier … on tool …`) end here.
+   condition false (Law 2), whatever the others say: the rule is left out. A clause that is true is
+   left out of its rule. A rule of which nothing is left is *settled*: it applies to every call of
+   this key, unasked. Most rules of most policies (`for tier … on tool …`) end here.
 
-The outcome is a `Plan`, kept per (method, server, tool, scope, tier): all five come from the
-registry and the agent's registration. Callers choose tool names, though, so only calls that name
-a server are kept (the gateway names one for tools it knows) and the table has a bound.
+The outcome is a `Plan`; keys about which the same is left of the same rules share one. It is found
+again by (method, server, tool, scope, tier): all five come from the registry and the agent's
+registration. Callers choose tool names, though, so only keys that name a server are kept (the
+gateway names one for tools it knows), and all tables have a bound.
 
 INVARIANT: a permit missing from a plan does not have a true condition, a forbid or require missing
 from it has a false one; `tests/pdp` holds decisions to a full scan by the interpreter.
@@ -22,21 +23,20 @@ from it has a false one; `tests/pdp` holds decisions to a full scan by the inter
 from __future__ import annotations
 
 import sys
-from collections.abc import Iterable, Iterator, Mapping, Sequence
-from dataclasses import dataclass, field
-from functools import partial
-from typing import Any, Final, TypeAlias
+from collections.abc import Hashable, Iterable, Iterator, Sequence
+from dataclasses import dataclass, replace
+from typing import Any, Final, TypeAlias, TypeGuard
 
 from pbac.base.limits import INDEX_KEYS_MAX
 from pbac.lang import nodes, targets
 from pbac.lang.interpret import truth
 from pbac.lang.paths import is_undetermined, paths_in
-from pbac.lang.program import Applies, CompiledRule, Data
+from pbac.lang.program import CompiledRule, Data
 from pbac.lang.targets import ClauseTest, names_matcher, on_names_test, texts, tier_truth
 from pbac.lang.truth import UNKNOWN, Truth, conjunction, negation, truth_of
-from pbac.model.decision import Decision
 from pbac.model.request import DecisionRequest
 from pbac.model.values import Value
+from pbac.pdp.plan import ASKED, PARTS, Candidate, Candidates, Functions, Higher, Plan
 
 ISSUE: Final = targets.ISSUE
 
@@ -44,63 +44,10 @@ Key: TypeAlias = tuple[Any, Any, Any, Any, Any]
 """Method, server, tool and scope of the call, tier of the agent; None for what is missing."""
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Candidate:
-    """A rule whose target does not rule it out for this key.
-
-    Attributes:
-        applies: Law 2 for the whole rule, expiry included. In a plan no two are the same object.
-        certain: of a forbid or require: its whole condition is true, nothing is unknown.
-        undetermined: its clauses read what is not known yet when tools are listed (Law 6).
-        told: what a decision says because of it depends on the request (texts with values).
-    """
-
-    rule: CompiledRule
-    applies: Applies
-    certain: Applies
-    undetermined: bool
-    told: bool
-
-
-Functions: TypeAlias = tuple[Applies, ...]
-
-
-@dataclass(frozen=True, slots=True, kw_only=True, eq=False)
-class Higher:
-    """A tier some permit here asks for and the agent is not of; `help` says so to the agent."""
-
-    tier: str
-    help: str
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Plan:
-    """All a decision on one key has to look at, each part in rule-name order.
-
-    Parts are bare functions: with thousands of rules what a decision costs is the memory it
-    touches, so what is said about a rule is looked up only once the rule applies.
-
-    Attributes:
-        refusing, granting, requiring: forbids, permits and requires that are settled.
-        forbids, permits, requires: those that have to be asked.
-        shadows: of any effect; they are evaluated but not enforced.
-        rules: what stands behind each function.
-        beyond: permits for such calls that the key rules out; `higher`: the tiers they are for,
-            lowest first.
-        answers: decisions already built, by what they followed from; see `engine`.
-    """
-
-    refusing: Functions
-    granting: Functions
-    requiring: Functions
-    forbids: Functions
-    permits: Functions
-    requires: Functions
-    shadows: Functions
-    rules: Mapping[Applies, Candidate]
-    beyond: tuple[Candidate, ...]
-    higher: tuple[Higher, ...]
-    answers: dict[tuple[Applies | Higher, ...], Decision] = field(default_factory=dict)
+def key_of(request: DecisionRequest) -> Key:
+    """The key of a call."""
+    call = request.call.get
+    return call("method"), call("server"), call("tool"), call("scope"), request.agent.get("tier")
 
 
 _Clause: TypeAlias = tuple[str, tuple[str, ...], tuple[str, ...]]
@@ -109,11 +56,12 @@ _Clause: TypeAlias = tuple[str, tuple[str, ...], tuple[str, ...]]
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class _Target:
-    """The part of a rule that the index answers."""
+    """The part of a rule that the index answers; `never`: it is about issuance and about calls."""
 
     servers: tuple[str, ...]
     clauses: tuple[_Clause, ...]
     on_token: bool
+    never: bool
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -130,7 +78,10 @@ class _Group:
 
 
 class Index:
-    """All rules of a policy set by what they can concern. Only `plans` changes: it is a cache."""
+    """All rules of a policy set by what they can concern. Only `plans` and what they share change.
+
+    Those are caches: what is kept equals what would be made.
+    """
 
     def __init__(self, rules: Iterable[CompiledRule], tiers: tuple[str, ...], data: Data) -> None:
         members: dict[_Target, list[CompiledRule]] = {}
@@ -139,6 +90,9 @@ class Index:
         self.tiers = tiers
         self.data = data
         self.plans: dict[Key, Plan] = {}
+        self._same: dict[tuple[Candidates, ...], Plan] = {}
+        self._candidates: dict[tuple[Hashable, ...], Candidate] = {}
+        self._functions = Functions()
         self._groups = tuple(_group(target, found) for target, found in members.items())
         self._by_tool: dict[str, list[_Group]] = {}
         self._others: list[_Group] = []
@@ -169,13 +123,41 @@ class Index:
         found = self.plans.get(key) if kept else None
         if found is not None:
             return found
-        plan = _plan(self, key)
-        if kept and key[1] is not None:
-            if len(self.plans) >= INDEX_KEYS_MAX:
-                self.plans.clear()
-            # Names that many keys share are then the same object, and comparing them is free.
-            self.plans[tuple(map(_interned, key))] = plan  # type: ignore[index]
+        if not kept or key[1] is None:
+            return self._plan(key)
+        if len(self.plans) >= INDEX_KEYS_MAX:
+            self.plans.clear()
+        # Names that many keys share are then the same object, and comparing them is free.
+        plan = self.plans[tuple(map(_interned, key))] = self._plan(key)  # type: ignore[index]
         return plan
+
+    def _plan(self, key: Key) -> Plan:
+        method, server, tool, scope, tier = key
+        call = {"method": method, "server": server, "tool": tool, "scope": scope}
+        request = DecisionRequest(agent={"tier": tier}, call=call)
+        found: dict[str, list[Candidate]] = {name: [] for name in PARTS}
+        for rule, target in self.considered(request):
+            known = _known(rule, target, request, self)
+            part = _part(rule, known)
+            if part is not None:
+                found[part].append(self._candidate(rule, known))
+        parts = {name: tuple(sorted(each, key=_by_name)) for name, each in found.items()}
+        same = tuple(parts.values())
+        plan = self._same.get(same)
+        if plan is None:
+            if len(self._same) >= INDEX_KEYS_MAX:
+                self._same.clear()
+                self._candidates.clear()
+                self._functions.clear()
+            plan = Plan(parts, _higher(parts["beyond"], self.tiers), self._functions)
+            self._same[same] = plan
+        return plan
+
+    def _candidate(self, rule: CompiledRule, known: _Known) -> Candidate:
+        key = (rule.name, known.true, known.target)
+        if key not in self._candidates:
+            self._candidates[key] = _candidate(rule, known)
+        return self._candidates[key]
 
 
 # --- targets ---------------------------------------------------------------------------------
@@ -185,11 +167,12 @@ def _target(rule: CompiledRule) -> _Target:
     clauses = tuple(
         (clause.what, texts(clause.names), texts(clause.without)) for clause in _indexed(rule.node)
     )
-    return _Target(servers=rule.servers, clauses=clauses, on_token=rule.on_token)
+    never = rule.on_token and not all(isinstance(c, nodes.OnToken) for c in rule.node.what)
+    return _Target(servers=rule.servers, clauses=clauses, on_token=rule.on_token, never=never)
 
 
 def _indexed(rule: nodes.Rule) -> Iterator[nodes.OnNames]:
-    """The clauses that `CompiledRule.applies` leaves to the index."""
+    """The clauses that `CompiledRule.ask` leaves to the index."""
     for clause in rule.what:
         if isinstance(clause, nodes.OnNames) and clause.what in ("tool", "server"):
             yield clause
@@ -232,94 +215,87 @@ def _target_truth(group: _Group, request: DecisionRequest) -> Truth:
     # Law 9: rules with `on token` match issuance only, all others match calls only.
     if group.target.on_token is not (request.call.get("method") == ISSUE):
         return Truth.FALSE
+    if group.target.never:
+        return Truth.FALSE
     return conjunction([truth_of(test(request)) for test in group.tests])
 
 
 # --- plans -----------------------------------------------------------------------------------
 
 
-def _plan(index: Index, key: Key) -> Plan:
-    method, server, tool, scope, tier = key
-    call = {"method": method, "server": server, "tool": tool, "scope": scope}
-    request = DecisionRequest(agent={"tier": tier}, call=call)
-    parts: dict[str, list[Candidate]] = {name: [] for name in _PARTS}
-    seen: set[Applies] = set()
-    for rule, target in index.considered(request):
-        part = _part(rule, target, request, index)
-        if part is not None:
-            parts[part].append(_candidate(rule, seen, sure=target is Truth.TRUE))
-    for found in parts.values():
-        found.sort(key=lambda candidate: candidate.rule.name)
-    functions = {name: tuple(each.applies for each in found) for name, found in parts.items()}
-    return Plan(
-        refusing=functions["refusing"],
-        granting=functions["granting"],
-        requiring=functions["requiring"],
-        forbids=functions["forbids"],
-        permits=functions["permits"],
-        requires=functions["requires"],
-        shadows=functions["shadows"],
-        rules={candidate.applies: candidate for found in parts.values() for candidate in found},
-        beyond=tuple(parts["beyond"]),
-        higher=_higher(parts["beyond"], index.tiers),
-    )
+@dataclass(frozen=True, slots=True, kw_only=True)
+class _Known:
+    """What a key says about a rule.
+
+    Attributes:
+        target: what the index answers; `reach`: with the scope; `whole`: all that the key decides.
+        true: for each part of `_clauses`, is it true by the key?
+    """
+
+    target: Truth
+    reach: Truth
+    whole: Truth
+    true: tuple[bool, ...]
 
 
-_SETTLED: Final = {"forbid": "refusing", "permit": "granting", "require": "requiring"}
-_ASKED: Final = {"forbid": "forbids", "permit": "permits", "require": "requires"}
-_PARTS: Final = (*_SETTLED.values(), *_ASKED.values(), "shadows", "beyond")
+def _by_name(candidate: Candidate) -> str:
+    return candidate.rule.name
 
 
 def _interned(part: str | None) -> str | None:
     return None if part is None else sys.intern(part)
 
 
-def _part(rule: CompiledRule, target: Truth, request: DecisionRequest, index: Index) -> str | None:
+def _part(rule: CompiledRule, known: _Known) -> str | None:
     """The part of the plan a rule belongs to, or None when it has nothing to say about this key."""
-    scopes = (what for what in _named(rule.node) if what.what == "scope")
-    reach = conjunction([target, *(truth_of(on_names_test(what)(request)) for what in scopes)])
-    tier = conjunction(
-        tier_truth(who, request.agent["tier"], index.tiers) for who in _tier_clauses(rule.node)
-    )
-    conditions, settled = _conditions(rule.node, request, index.data)
-    known = conjunction([reach, tier, conditions])
     if rule.effect != "permit":
-        if known is Truth.FALSE:
+        if known.whole is Truth.FALSE:
             return None
-    elif known is not Truth.TRUE:
+    elif known.whole is not Truth.TRUE:
         # It applies only when its condition is true, so unknown is enough to leave it out.
-        return "beyond" if reach is Truth.TRUE and not rule.shadow else None
-    if rule.shadow:
-        return "shadows"
-    settled = settled and rule.expires_ms is None
-    return (_SETTLED if settled and _is_by_key(rule.node) else _ASKED)[rule.effect]
+        return "beyond" if known.reach is Truth.TRUE and not rule.shadow else None
+    return "shadows" if rule.shadow else ASKED[rule.effect]
 
 
-def _named(rule: nodes.Rule) -> Iterator[nodes.OnNames]:
-    return (what for what in rule.what if isinstance(what, nodes.OnNames))
+_Part: TypeAlias = nodes.ForClause | nodes.OnClause | nodes.Condition
 
 
-def _is_by_key(rule: nodes.Rule) -> bool:
-    """Do all `for` and `on` clauses read nothing but the key?"""
-    return len(_tier_clauses(rule)) == len(rule.who) and all(
-        what.what in ("tool", "server", "scope") for what in _named(rule)
+def _clauses(rule: nodes.Rule) -> Iterator[_Part]:
+    """All clauses, `when a and b` as two."""
+    yield from rule.who
+    yield from rule.what
+    for condition in rule.conditions:
+        whole = condition.expression
+        if condition.negated or not isinstance(whole, nodes.And):
+            yield condition
+        else:
+            for item in whole.items:
+                yield nodes.Condition(span=item.span, negated=False, expression=item)
+
+
+def _known(rule: CompiledRule, target: Truth, request: DecisionRequest, index: Index) -> _Known:
+    found = [(part, _truth_by_key(part, request, index)) for part in _clauses(rule.node)]
+    scopes = [truth for part, truth in found if isinstance(part, nodes.OnNames)]
+    reach = conjunction([target, *filter(None, scopes)])
+    return _Known(
+        target=target,
+        reach=reach,
+        whole=conjunction([reach, *(truth for _, truth in found if truth is not None)]),
+        true=tuple(truth is Truth.TRUE for _, truth in found),
     )
 
 
-def _conditions(rule: nodes.Rule, request: DecisionRequest, data: Data) -> tuple[Truth, bool]:
-    """The truth of all conditions that read nothing but the key, and: are there no others?"""
-    parts = [part for condition in rule.conditions for part in _conjuncts(condition)]
-    known = [(part, negated) for part, negated in parts if _reads_only_key(part, request)]
-    truths = [(truth(part, request, data), negated) for part, negated in known]
-    found = conjunction(negation(truth) if negated else truth for truth, negated in truths)
-    return found, len(known) == len(parts)
-
-
-def _conjuncts(condition: nodes.Condition) -> list[tuple[nodes.Expression, bool]]:
-    """`when a and b` as two conditions; each with: is it negated?"""
-    if not condition.negated and isinstance(condition.expression, nodes.And):
-        return [(item, False) for item in condition.expression.items]
-    return [(condition.expression, condition.negated)]
+def _truth_by_key(part: _Part, request: DecisionRequest, index: Index) -> Truth | None:
+    """The truth of a clause; None when it reads more than the key, or the target answers it."""
+    match part:
+        case nodes.ForTier():
+            return tier_truth(part, request.agent["tier"], index.tiers)
+        case nodes.OnNames(what="scope"):
+            return truth_of(on_names_test(part)(request))
+        case nodes.Condition() if _reads_only_key(part.expression, request):
+            found = truth(part.expression, request, index.data)
+            return negation(found) if part.negated else found
+    return None
 
 
 def _reads_only_key(expression: nodes.Expression, request: DecisionRequest) -> bool:
@@ -361,15 +337,16 @@ def _higher(beyond: Iterable[Candidate], tiers: tuple[str, ...]) -> tuple[Higher
     return tuple(sorted(found.values(), key=lambda higher: tiers.index(higher.tier)))
 
 
-def _candidate(rule: CompiledRule, seen: set[Applies], *, sure: bool) -> Candidate:
-    applies = rule.applies if rule.expires_ms is None else _until(rule.expires_ms, rule.applies)
-    if applies in seen:
-        applies = partial(rule.applies)
-    seen.add(applies)
+def _candidate(rule: CompiledRule, known: _Known) -> Candidate:
+    left = [part for part, true in zip(_clauses(rule.node), known.true, strict=True) if not true]
+    who = tuple(part for part in left if isinstance(part, nodes.ForTier | nodes.ForNames))
+    what = tuple(part for part in left if _is_asked(part))
+    conditions = tuple(part for part in left if isinstance(part, nodes.Condition))
     return Candidate(
         rule=rule,
-        applies=applies,
-        certain=rule.certain if sure and rule.certain is not None else _never,
+        left=replace(rule.node, who=who, what=what, conditions=conditions),
+        sure=known.target is Truth.TRUE,
+        settled=not (who or what or conditions) and rule.expires_ms is None,
         undetermined=any(
             is_undetermined(path)
             for condition in rule.node.conditions
@@ -383,16 +360,6 @@ def _candidate(rule: CompiledRule, seen: set[Applies], *, sure: bool) -> Candida
     )
 
 
-def _never(_request: DecisionRequest, _data: Data) -> bool:
-    """Of a rule whose target is unknown."""
-    return False
-
-
-def _until(expires_ms: int, applies: Applies) -> Applies:
-    """A permit with `@expires`: exclusive, and unknown (so not granted) without a clock."""
-
-    def unexpired(request: DecisionRequest, data: Data) -> bool:
-        now = request.env.get("now")
-        return type(now) is int and now < expires_ms and applies(request, data)
-
-    return unexpired
+def _is_asked(part: _Part) -> TypeGuard[nodes.OnNames]:
+    """Is it an `on` clause that the target does not answer?"""
+    return isinstance(part, nodes.OnNames) and part.what not in ("tool", "server")

@@ -13,6 +13,7 @@ from hypothesis import strategies as st
 from pbac.base.source import NOWHERE
 from pbac.lang import nodes
 from pbac.lang.functions import FUNCTIONS
+from pbac.lang.generate import Group, constants_of, generate_plan, plan_code, shape_of
 from pbac.model.request import DecisionRequest
 
 TIERS = ("read_only", "ci_agent", "developer", "trusted")
@@ -448,3 +449,19 @@ def moment(text, zone):
     """Milliseconds of a local time, for tests of windows."""
     local = dt.datetime.fromisoformat(text).replace(tzinfo=zoneinfo.ZoneInfo(zone))
     return int(local.timestamp() * 1000)
+
+
+# --- functions -----------------------------------------------------------------------------
+
+
+def plan_function(questions):
+    """One function for questions that are in the order of effects, in groups of neighbours."""
+    shapes = [shape_of(question) for question in questions]
+    groups = []
+    for number, shape in enumerate(shapes):
+        if groups and groups[-1][-1][1].text == shape.text:
+            groups[-1].append((number, shape))
+        else:
+            groups.append([(number, shape)])
+    code = plan_code([Group(first=questions[group[0][0]], many=len(group) > 1) for group in groups])
+    return generate_plan(code, [constants_of([shape for _, shape in group]) for group in groups])

@@ -197,9 +197,7 @@ require z
     assert x.tools == ((("get_*", "ns.put"), ("get_secret",)), (("**",), ()))
     assert (x.name, x.servers, x.shadow, x.on_token) == ("a.x", package.servers, False, False)
     assert x.expires_ms == 1_772_323_200_000
-    assert x.certain is None
-    assert (y.shadow, y.always, y.expires_ms) == (True, True, None)
-    assert y.certain is not None
+    assert (y.shadow, y.expires_ms) == (True, None)
     assert z.on_token
     assert [(d.kind, d.rule, d.parameters) for d in z.duties] == [
         ("expire", "a.z", {"in_ms": 900_000})

@@ -5,37 +5,128 @@ from __future__ import annotations
 import ast
 import linecache
 import traceback
+from dataclasses import replace
 
 import pytest
 
 from pbac.base.diagnostics import PolicyError
 from pbac.base.limits import EXPRESSION_DEPTH_MAX, RULE_NODES_MAX
 from pbac.base.source import Source, Span
-from pbac.lang import emit, nodes, runtime
-from pbac.lang.generate import build, generate
+from pbac.lang import emit, generate, nodes, runtime
+from pbac.lang.emit import Places
+from pbac.lang.generate import Group, Question, generate_rule, shape_of, write_plan, write_rule
 from pbac.lang.interpret import truth
+from pbac.lang.program import DOUBT, bit_of
 from pbac.lang.truth import Truth
+from pbac.lang.write_values import Materials
+
+APPLIES = bit_of(0)
 
 
-def source_of(make, *rules):
-    module = build(rules, tiers=make.TIERS, texts={})
-    return ast.unparse(module.tree)
+def questions(*rules, tiers=(), texts=None):
+    materials = Materials(tiers=tiers, places=Places(texts or {}))
+    return [Question(rule=rule, materials=materials) for rule in rules]
+
+
+def asks(*rules, tiers=()):
+    """The functions of single rules."""
+    return [generate_rule(question) for question in questions(*rules, tiers=tiers)]
+
+
+def code_of(written):
+    return ast.unparse(ast.fix_missing_locations(written.tree))
+
+
+def plan_of(*rules, many=(), tiers=()):
+    """The tree of a plan of these rules, each of another shape; `many` of some of them."""
+    given = questions(*rules, tiers=tiers)
+    return write_plan([Group(first=q, many=n in many) for n, q in enumerate(given)])
 
 
 def test_a_rule_reads_like_what_it_means(make):
+    forbid = make.rule("forbid", make.when(make.op(">", make.default("args.amount", 0), 100)))
+    (question,) = questions(forbid)
+    assert code_of(write_rule(question)) == (
+        """
+def rules(request, data, g0=g0):
+    applied = 0
+    r1 = request.args
+    r2 = r1.get('amount', 0)
+    r3 = r2.__class__
+    r4 = r3 is integer or r3 is decimal
+    if not (r4 and (not r2 > g0)):
+        applied |= 2
+    if applied:
+        if applied & 2 and (not (r4 and r2 > g0)):
+            applied |= 1
+    return applied
+""".strip()
+    )
+    assert list(write_rule(question).constants.values()) == [100]
+
+
+def test_a_plan_reads_like_law_one(make):
+    forbid = make.rule("forbid", make.when(make.op(">", make.default("args.amount", 0), 100)))
     permit = make.rule(
         "permit", make.for_tier(">=", "developer"), make.when(make.op("<=", "$args.amount", 500))
     )
-    forbid = make.rule("forbid", make.when(make.op(">", make.default("args.amount", 0), 100)))
-    assert source_of(make, permit, forbid) == (
-        "def r0(request, data):\n"
-        "    return request.agent.get('tier') in ('developer', 'trusted') and "
-        "(((v1 := request.args.get('amount')).__class__ is integer or v1.__class__ is decimal) "
-        "and v1 <= 500)\n\n"
-        "def r1(request, data):\n"
-        "    return not (((v1 := request.args.get('amount', 0)).__class__ is integer "
-        "or v1.__class__ is decimal) and (not v1 > 100))"
+    settled, require = make.rule("permit"), make.rule("require", make.when("$args.x"))
+    written = plan_of(forbid, permit, settled, require, many=(1, 2), tiers=make.TIERS)
+    assert code_of(written) == (
+        """
+def rules(request, data, g0=g0, p1=p1, p2=p2, p3=p3):
+    applied = 0
+    r1 = request.args
+    r2 = r1.get('amount', 0)
+    r3 = r2.__class__
+    r4 = r3 is integer or r3 is decimal
+    if not (r4 and (not r2 > g0)):
+        applied |= 2
+    if applied:
+        if applied & 2 and (not (r4 and r2 > g0)):
+            applied |= 1
+        return applied
+    r5 = request.agent
+    r6 = r5.get('tier')
+    r7 = r1.get('amount')
+    r8 = r7.__class__
+    r9 = r8 is integer or r8 is decimal
+    bit = 4
+    for g1, g2 in p1:
+        if r6 in g1 and (r9 and r7 <= g2):
+            applied |= bit
+        bit += bit
+    for nothing in p2:
+        applied |= bit
+        bit += bit
+    first = bit
+    r10 = r1.get('x', MISSING)
+    if not r10 is False:
+        applied |= bit
+    bit += bit
+    bit = first
+    if applied & bit and (not r10 is True):
+        applied |= 1
+    bit += bit
+    return applied
+""".strip()
     )
+
+
+def test_a_forbid_that_always_applies_leaves_nothing_else_to_ask(make):
+    forbids = make.rule("forbid"), make.rule("forbid", make.when("$args.x"))
+    permit = make.rule("permit", make.when("$args.y"))
+    assert "'y'" not in code_of(plan_of(*forbids, permit))
+    ask = make.plan_function(questions(*forbids, permit))
+    assert ask(make.request(args={"x": False, "y": True}), {}) == bit_of(0)
+    assert ask(make.request(args={}), {}) == bit_of(0) | bit_of(1) | DOUBT
+
+
+def test_a_rule_whose_target_is_unknown_is_never_certain(make):
+    (question,) = questions(make.rule("forbid"))
+    assert generate_rule(question)(make.request(), {}) == APPLIES
+    unsure = replace(question, sure=False)
+    assert generate_rule(unsure)(make.request(), {}) == APPLIES | DOUBT
 
 
 def test_the_same_rules_give_the_same_tree(make):
@@ -48,11 +139,57 @@ def test_the_same_rules_give_the_same_tree(make):
             make.when(make.op("matches", "$args.y", "[a-z]+")),
         )
     ] * 3
-    first, second = (build(rules, tiers=make.TIERS, texts={}) for _ in range(2))
+    first, second = plan_of(*rules), plan_of(*rules)
     assert ast.dump(first.tree, include_attributes=True) == ast.dump(
         second.tree, include_attributes=True
     )
-    assert list(first.constants) == list(second.constants)
+    first, second = (write_rule(question) for question in questions(*rules[:2]))
+    assert ast.dump(first.tree, include_attributes=True) == ast.dump(
+        second.tree, include_attributes=True
+    )
+
+
+def test_a_shape_is_what_rules_have_in_common_but_for_constants(make):
+    def shape(effect, path, value):
+        (question,) = questions(make.rule(effect, make.when(make.op("<", path, value))))
+        return shape_of(question)
+
+    first = shape("permit", "$args.n", 1)
+    assert first.text == shape("permit", "$args.n", 2.5).text
+    assert (first.constants, shape("permit", "$args.n", 2.5).constants) == ((1,), (2.5,))
+    others = [
+        shape("forbid", "$args.n", 1),
+        shape("require", "$args.n", 1),
+        shape("permit", "$args.m", 1),
+        shape("permit", "$args.n", "a"),
+    ]
+    assert len({first.text, *(each.text for each in others)}) == 5
+
+
+def test_what_constants_become_is_made_once(make):
+    hours = make.when(make.op("in window", "$env.now", "mon", 0, 60, "Europe/Berlin"))
+    like = make.when(make.op("like", "$args.x", "a*"))
+    given = questions(make.rule("forbid", hours, like), make.rule("permit", hours, like))
+    forbid, permit = (shape_of(question).constants for question in given)
+    assert len(permit) == 2
+    assert all(one is other for one, other in zip(forbid, permit, strict=True))
+
+
+def test_constants_that_are_equal_and_not_the_same_stay_apart(make):
+    values = [0, 0.0, False, 1, 1.0, True, None, "0"]
+    for value in values:
+        rules = [
+            make.rule("permit", make.when(make.op("==", make.default("args.x", other), value)))
+            for other in values
+        ]
+        lists = [
+            make.rule("permit", make.when(make.op("contains", make.listed(other), value)))
+            for other in values
+        ]
+        for found in (rules, lists):
+            alone = [ask(make.request(), {}) for ask in asks(*found)]
+            applied = make.plan_function(questions(*found))(make.request(), {})
+            assert applied == sum(bit_of(n) for n, applies in enumerate(alone) if applies)
 
 
 @pytest.mark.parametrize(
@@ -68,17 +205,36 @@ def test_the_same_rules_give_the_same_tree(make):
 )
 def test_a_rule_that_only_the_index_tests_always_applies(make, effect, clauses, always):
     rule = make.rule(effect, *(getattr(make, word)(*rest) for word, *rest in clauses))
-    (compiled,) = generate([rule], package="p", tiers=make.TIERS)
-    assert compiled.always is always
-    if always:
-        assert compiled.applies(make.request(), {}) is True
+    (ask,) = asks(rule, tiers=make.TIERS)
+    assert ask(make.request(agent={}), {}) == (APPLIES if always else 0)
 
 
 def test_a_rule_about_issuance_and_calls_never_applies(make):
     for effect in ("permit", "forbid"):
         rule = make.rule(effect, make.on_any(), make.on_token())
-        (compiled,) = generate([rule], package="p", tiers=make.TIERS)
-        assert compiled.applies(make.request(), {}) is False
+        (ask,) = asks(rule, tiers=make.TIERS)
+        assert ask(make.request(), {}) == 0
+
+
+def test_a_permit_that_expires_asks_the_clock(make):
+    (question,) = questions(make.rule("permit"))
+    ask = generate_rule(replace(question, until_ms=1_000))
+    for now, applied in ((999, APPLIES), (1_000, 0), ("999", 0), (None, 0), (True, 0)):
+        assert ask(make.request(env={"now": now}), {}) == applied
+    assert ask(make.request(env={}), {}) == 0
+
+
+def test_a_function_is_compiled_when_it_is_first_called(make, monkeypatch):
+    (ask,) = asks(make.rule("permit", make.when("$args.x")))
+    compiled = []
+    original = generate._compiled
+    monkeypatch.setattr(
+        generate, "_compiled", lambda *given: compiled.append(given) or original(*given)
+    )
+    assert compiled == []
+    for _ in range(3):
+        assert ask(make.request(args={"x": True}), {}) == APPLIES
+    assert len(compiled) == 1
 
 
 @pytest.mark.parametrize("value", [[], {}, ["developer"], {"a": 1}, 1, True, None])
@@ -88,14 +244,12 @@ def test_values_of_any_kind_may_stand_where_names_are_looked_up(make, value):
     clauses = [make.when(make.op("in", "$args.x", [*many])), make.on_names("scope", *many)]
     request = make.request(args={"x": value}, call={"scope": value})
     for clause in clauses:
-        permit, forbid = generate(
-            [make.rule("permit", clause), make.rule("forbid", clause)], package="p", tiers=()
-        )
-        assert (permit.applies(request, {}), forbid.applies(request, {})) == (False, True)
+        permit, forbid = asks(make.rule("permit", clause), make.rule("forbid", clause))
+        assert (permit(request, {}), forbid(request, {})) == (0, APPLIES | DOUBT)
     tiers = tuple(many)
     rule = make.rule("permit", make.for_tier(">=", "t1"))
-    (permit,) = generate([rule], package="p", tiers=tiers)
-    assert permit.applies(make.request(agent={"tier": value}), {}) is False
+    (permit,) = asks(rule, tiers=tiers)
+    assert permit(make.request(agent={"tier": value}), {}) == 0
 
 
 # --- safety --------------------------------------------------------------------------------
@@ -114,19 +268,21 @@ def test_names_from_a_policy_become_keys_and_nothing_else(make, name):
         ),
         make.rule("permit", make.for_names("kind", name), name=name),
     ]
-    module = build(rules, tiers=(name,), texts={})
-    identifiers = {n.id for n in ast.walk(module.tree) if isinstance(n, ast.Name)}
-    attributes = {n.attr for n in ast.walk(module.tree) if isinstance(n, ast.Attribute)}
-    allowed = {"request", "data", *runtime.NAMES, *module.constants}
-    assert {i for i in identifiers if not (i[0] == "v" and i[1:].isdigit())} <= allowed
+    tree = plan_of(*rules, many=(0, 2), tiers=(name,)).tree
+    identifiers = {n.id for n in ast.walk(tree) if isinstance(n, ast.Name)}
+    attributes = {n.attr for n in ast.walk(tree) if isinstance(n, ast.Attribute)}
+    allowed = {"request", "data", "applied", "bit", *runtime.NAMES}
+    assert {i for i in identifiers if not (i[0] in "vrgp" and i[1:].isdigit())} <= allowed
     assert attributes <= {"agent", "args", "get", "__class__"}
-    functions = generate(rules, package="p", tiers=(name,))
-    assert functions[0].applies(make.request(args={name: {name: name}}), {}) is True
+    ask = make.plan_function(questions(*rules, tiers=(name,)))
+    assert ask(make.request(args={name: {name: name}}), {}) & bit_of(0)
 
 
 def test_generated_modules_have_no_builtins(make):
-    (compiled,) = generate([make.rule("permit", make.when("$args.x"))], package="p", tiers=())
-    assert compiled.applies.__globals__["__builtins__"] == {}
+    rule = make.rule("permit", make.when(make.op("matches", "$args.x", "a+")))
+    ask = make.plan_function(questions(rule))
+    assert ask.__globals__["__builtins__"] == {}
+    assert set(ask.__globals__) == {"__builtins__", *runtime.NAMES}, "nothing is left behind"
 
 
 @pytest.mark.parametrize("value", [b"x", ("x",), 1j, ...])
@@ -134,7 +290,7 @@ def test_a_constant_that_is_no_scalar_is_refused(make, value):
     literal = nodes.Literal(span=make.NOWHERE, value=value, kind="string")
     rule = make.rule("permit", make.when(make.op("==", "$args.x", literal)))
     with pytest.raises(TypeError):
-        generate([rule], package="p", tiers=())
+        asks(rule)
 
 
 @pytest.mark.parametrize("identifier", ["os", "__import__", "v", "g1 ", "request.x", ""])
@@ -143,8 +299,13 @@ def test_no_name_but_ours_can_be_emitted(identifier):
         emit.name,
         lambda i: emit.walrus(i, emit.constant(1)),
         lambda i: emit.one_parameter(i, emit.constant(1)),
-        lambda i: emit.function(i, []),
+        lambda i: emit.function([], [i], []),
+        lambda i: emit.each([i], "p1", []),
+        lambda i: emit.each(["g1", "g2"], i, []),
+        lambda i: emit.unpack([i, "g1"], "p1"),
+        emit.double,
         lambda i: emit.assign(i, emit.constant(1)),
+        lambda i: emit.include(i, emit.constant(1)),
         lambda i: emit.attribute(emit.name("data"), i),
     ):
         with pytest.raises(ValueError, match="generated"):
@@ -163,14 +324,14 @@ def test_no_name_but_ours_can_be_emitted(identifier):
 )
 def test_constants_that_cannot_be_used_are_refused_with_their_place(make, condition):
     with pytest.raises(PolicyError) as caught:
-        generate([make.rule("forbid", make.when(make.op(*condition)))], package="p", tiers=())
+        asks(make.rule("forbid", make.when(make.op(*condition))))
     assert caught.value.diagnostics[0].code == "unusable-constant"
 
 
 def test_target_patterns_that_cannot_be_used_are_refused(make):
     for clause in (make.for_names("kind", "*x" * 200), make.on_names("scope", "*x" * 200)):
         with pytest.raises(PolicyError):
-            generate([make.rule("permit", clause)], package="p", tiers=())
+            asks(make.rule("permit", clause))
 
 
 # --- depth and width -----------------------------------------------------------------------
@@ -200,20 +361,18 @@ def test_deep_and_wide_rules_compile_and_keep_their_meaning(make):
     for args in ({"n": 5, "t": "x", "xs": [1]}, {"n": 0, "t": "t7", "xs": [1]}, {}):
         request = make.request(args=args)
         for expression in (deep, wide):
-            permit, forbid = generate(
-                [make.rule(e, make.when(expression)) for e in ("permit", "forbid")],
-                package="p",
-                tiers=(),
+            permit, forbid = asks(
+                *(make.rule(effect, make.when(expression)) for effect in ("permit", "forbid"))
             )
             found = truth(expression, request, {})
-            assert permit.applies(request, {}) is (found is Truth.TRUE)
-            assert forbid.applies(request, {}) is (found is not Truth.FALSE)
+            assert bool(permit(request, {})) is (found is Truth.TRUE)
+            assert bool(forbid(request, {})) is (found is not Truth.FALSE)
 
 
 def test_code_grows_with_the_rule_and_not_with_its_depth_to_a_power(make):
     def size(depth):
         rule = make.rule("forbid", make.when(nested(make, depth)))
-        return len(list(ast.walk(build([rule], tiers=(), texts={}).tree)))
+        return len(list(ast.walk(plan_of(rule).tree)))
 
     assert size(60) < 2.5 * size(30)
 
@@ -221,30 +380,51 @@ def test_code_grows_with_the_rule_and_not_with_its_depth_to_a_power(make):
 # --- positions -----------------------------------------------------------------------------
 
 
-def test_a_fault_points_into_the_policy_file(make):
-    """Columns are characters in a span and UTF-8 bytes in Python; the caret must be right."""
-    text = 'permit x\n  when "ä" == args.ö and args.boom\n'
-    source = Source("p.pbac", text)
-    start = text.index("args.boom")
-    line_start = text.index("\n") + 1
-    span = Span(source.name, start, start + len("args.boom"), 2, start - line_start + 1)
+POLICY = 'permit x\n  when "ä" == args.ö and args.boom\n'
+
+
+def rule_of(text, name, what="args.boom"):
+    """A rule with one path, placed where the text has it."""
+    source = Source(name, text)
+    start, line_start = text.index(what), text.index("\n") + 1
+    span = Span(source.name, start, start + len(what), 2, start - line_start + 1)
     boom = nodes.Path(span=span, root="args", steps=(nodes.Field(span=span, name="boom"),))
     whole = Span(source.name, 0, len(text), 1, 1)
-    rule = nodes.Rule(
+    return nodes.Rule(
         span=whole,
         effect="permit",
         name="x",
         name_span=whole,
         conditions=(nodes.Condition(span=span, negated=False, expression=boom),),
     )
-    (compiled,) = generate([rule], package="p", tiers=(), texts={source.name: text})
-    linecache.cache[source.name] = (len(text), None, text.splitlines(keepends=True), source.name)
-    try:
-        compiled.applies(None, {})  # a defect of ours: no request at all
-    except AttributeError as error:
-        frame = traceback.extract_tb(error.__traceback__)[-1]
-        shown = "".join(traceback.format_exception(error))
+
+
+@pytest.fixture
+def shown():
+    """The traceback of a defect of ours: no request at all. Its last frame, and the text."""
+
+    def frame(ask, text):
+        linecache.cache["p.pbac"] = (len(text), None, text.splitlines(keepends=True), "p.pbac")
+        with pytest.raises(AttributeError) as caught:
+            ask(None, {})
+        last = traceback.extract_tb(caught.value.__traceback__)[-1]
+        return last, "".join(traceback.format_exception(caught.value))
+
+    yield frame
+    linecache.cache.pop("p.pbac", None)
+
+
+def test_a_fault_points_into_the_policy_file(shown):
+    """Columns are characters in a span and UTF-8 bytes in Python; the caret must be right."""
+    (question,) = questions(rule_of(POLICY, "p.pbac"), texts={"p.pbac": POLICY})
+    frame, text = shown(generate_rule(question), POLICY)
     assert (frame.filename, frame.lineno) == ("p.pbac", 2)
-    line = text.splitlines()[1].encode()
+    line = POLICY.splitlines()[1].encode()
     assert line[frame.colno : frame.end_colno].decode() == "args.boom"
-    assert 'when "ä" == args.ö and args.boom' in shown
+    assert 'when "ä" == args.ö and args.boom' in text
+
+
+def test_code_that_plans_share_has_no_place_in_any_of_their_files(make, shown):
+    given = questions(rule_of(POLICY, "p.pbac"), texts={"p.pbac": POLICY})
+    frame, _ = shown(make.plan_function(given), POLICY)
+    assert (frame.filename, frame.lineno) == ("<plan>", 1)

@@ -6,29 +6,68 @@ from hypothesis import assume, given
 from hypothesis import strategies as st
 from msgspec import structs
 
-from pbac.lang.generate import generate
+from pbac.lang.generate import Question, generate_rule
 from pbac.lang.interpret import condition, outcomes, truth
+from pbac.lang.program import DOUBT, bit_of
 from pbac.lang.truth import Truth, negation
+from pbac.lang.write_values import Materials
 
 
-def compiled(tiers, *rules):
-    return generate(rules, package="p", tiers=tiers)
+def asked(tiers, rule):
+    """Does it apply, and is that certain? As its generated function says."""
+    return generate_rule(Question(rule=rule, materials=Materials(tiers=tiers)))
 
 
 def applies(rule, request, data, tiers):
-    (found,) = compiled(tiers, rule)
-    return found.applies(request, data)
+    return bool(asked(tiers, rule)(request, data))
+
+
+def bits(truths):
+    """Laws 1 and 2 in bits, for rules whose conditions have these truths."""
+    applied = {"forbid": 0, "permit": 0, "require": 0}
+    for number, (effect, found) in enumerate(truths):
+        if found is Truth.TRUE or (effect != "permit" and found is Truth.UNKNOWN):
+            applied[effect] |= bit_of(number) | (DOUBT if found is Truth.UNKNOWN else 0)
+    return applied["forbid"] or (applied["permit"] and applied["permit"] | applied["require"])
 
 
 def test_generated_is_interpreted_on_both_rails(make):
     @given(make.rules(), st.lists(make.requests(), min_size=3, max_size=3), make.DATA)
     def check(rule, requests, data):
-        (function,) = compiled(make.TIERS, rule)
+        ask = asked(make.TIERS, rule)
         for request in requests:
             found = condition(rule, request, data, make.TIERS)
-            wanted = found is Truth.TRUE if rule.effect == "permit" else found is not Truth.FALSE
-            assert function.applies(request, data) is wanted
-            assert wanted or not function.always
+            applied = 0 if found is Truth.FALSE else bit_of(0)
+            if found is Truth.UNKNOWN:
+                applied = 0 if rule.effect == "permit" else applied | DOUBT
+            assert ask(request, data) == applied
+
+    check()
+
+
+def test_a_function_of_many_rules_is_each_of_them_interpreted(make):
+    """What one rule reads, another may have read for it: together and alone must be the same."""
+    order = ("forbid", "permit", "require")
+
+    @given(
+        st.lists(make.rules(), min_size=1, max_size=6),
+        st.lists(st.integers(1, 3), min_size=6, max_size=6),
+        st.lists(make.requests(), min_size=3, max_size=3),
+        make.DATA,
+    )
+    def check(found, often, requests, data):
+        rules = [rule for rule, times in zip(found, often, strict=False) for _ in range(times)]
+        rules.sort(key=lambda rule: order.index(rule.effect))
+        materials = Materials(tiers=make.TIERS)
+        questions = [Question(rule=rule, materials=materials) for rule in rules]
+        for question in questions:
+            generate_rule(question)
+        prepared = len(materials.prepared.made)
+        ask = make.plan_function(questions)
+        assert len(materials.prepared.made) == prepared, "all was prepared when rules were checked"
+        for request in requests:
+            truths = [(r.effect, condition(r, request, data, make.TIERS)) for r in rules]
+            assert ask(request, data) == bits(truths)
 
     check()
 
@@ -40,13 +79,13 @@ def test_every_expression_is_generated_as_it_is_interpreted(make):
         make.DATA,
     )
     def check(expressions, requests, data):
-        permits = compiled(make.TIERS, *(make.rule("permit", make.when(e)) for e in expressions))
-        forbids = compiled(make.TIERS, *(make.rule("forbid", make.when(e)) for e in expressions))
+        permits = [asked(make.TIERS, make.rule("permit", make.when(e))) for e in expressions]
+        forbids = [asked(make.TIERS, make.rule("forbid", make.when(e))) for e in expressions]
         for expression, permit, forbid in zip(expressions, permits, forbids, strict=True):
             for request in requests:
                 found = truth(expression, request, data)
-                assert permit.applies(request, data) is (found is Truth.TRUE)
-                assert forbid.applies(request, data) is (found is not Truth.FALSE)
+                assert bool(permit(request, data)) is (found is Truth.TRUE)
+                assert bool(forbid(request, data)) is (found is not Truth.FALSE)
 
     check()
 

@@ -12,9 +12,11 @@ from hypothesis import strategies as st
 
 from pbac.base.source import Source
 from pbac.lang.compile import compile_program, compile_rules
+from pbac.lang.generate import Question, generate_rule
 from pbac.lang.interpret import blame, condition
 from pbac.lang.program import CompiledPackage, Program
 from pbac.lang.truth import Truth
+from pbac.lang.write_values import Prepared
 from pbac.model.decision import Duty
 from pbac.model.request import DecisionRequest
 from pbac.pdp.policy_set import PolicySet
@@ -100,20 +102,25 @@ SERVERS = ["github", "gitlab"]
 def assembled(rules, *, confinement=(), expires=(), shadows=()):
     """A policy set straight from nodes. Rules come named `r000`, `r001`, …"""
     named = [replace(rule, name=f"r{number:03}") for number, rule in enumerate(rules)]
+    compiled_ = compile_rules(
+        named, package="p", servers=confinement, tiers=TIERS, written={}, prepared=Prepared()
+    )
     found = [
         replace(
-            rule,
-            expires_ms=NOW if number in expires and rule.effect == "permit" else None,
+            expiring(rule) if number in expires and rule.effect == "permit" else rule,
             shadow=number in shadows,
             duties=(Duty(kind="limit", rule=rule.name, parameters={"count": number}),)
             if rule.effect == "require"
             else (),
         )
-        for number, rule in enumerate(
-            compile_rules(named, package="p", servers=confinement, tiers=TIERS, written={})
-        )
+        for number, rule in enumerate(compiled_)
     ]
     return of_rules(found, confinement)
+
+
+def expiring(rule):
+    question = Question(rule=rule.node, materials=rule.materials, until_ms=NOW)
+    return replace(rule, expires_ms=NOW, ask=generate_rule(question))
 
 
 def of_rules(rules, confinement=()):

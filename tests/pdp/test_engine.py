@@ -8,6 +8,7 @@ import pytest
 
 from pbac.model.decision import Cause, Effect
 from pbac.pdp.engine import decide, grant_scope, shown
+from pbac.pdp.index import key_of
 
 ISSUE = {"method": "token/issue", "scope": "gh:read"}
 
@@ -264,7 +265,8 @@ def test_a_defect_of_ours_is_a_denial_that_carries_its_traceback(oracle):
         raise ZeroDivisionError("a defect")
 
     (rule,) = policy_set.rules
-    policy_set = oracle.of_rules([replace(rule, applies=broken)])
+    policy_set = oracle.of_rules([replace(rule, ask=broken)])
+    policy_set.index.find(key_of(oracle.request())).ask = broken
     decision = decide(policy_set, oracle.request())
     assert (decision.effect, decision.cause) == (Effect.DENY, Cause.ENGINE_FAULT)
     assert "ZeroDivisionError: a defect" in decision.internal
@@ -272,12 +274,6 @@ def test_a_defect_of_ours_is_a_denial_that_carries_its_traceback(oracle):
     assert not shown(policy_set, oracle.request())
     grant = grant_scope(policy_set, oracle.request(call=ISSUE), [oracle.request().call])
     assert not grant.permitted
-
-
-def test_rules_that_share_a_function_are_still_two_rules(oracle):
-    first, second = oracle.policies("permit a on any permit b on any").rules
-    policy_set = oracle.of_rules([first, replace(second, applies=first.applies)])
-    assert decide(policy_set, oracle.request()).rules == ("p.a", "p.b")
 
 
 # --- Law 6 -----------------------------------------------------------------------------------

@@ -6,12 +6,7 @@ import pytest
 
 from pbac.base.limits import INDEX_KEYS_MAX
 from pbac.pdp.engine import decide
-
-
-def key_of(asked):
-    call = asked.call
-    names = (call.get(name) for name in ("method", "server", "tool", "scope"))
-    return (*names, asked.agent.get("tier"))
+from pbac.pdp.index import key_of
 
 
 def test_a_plan_is_kept_for_tools_of_a_known_server_only(oracle):
@@ -89,4 +84,4 @@ def test_a_rule_about_other_tools_is_not_in_a_plan(oracle):
     )
     asked = oracle.request(call={"scope": "gh:read"})
     plan = policy_set.index.find(key_of(asked))
-    assert [candidate.rule.name for candidate in plan.rules.values()] == ["p.a"]
+    assert [candidate.rule.name for candidate in plan.candidates] == ["p.a"]
