@@ -53,8 +53,8 @@ class ArgumentSchema:
     def complaint(self, arguments: dict[str, Any], read: Names = NO_NAMES) -> str | None:
         """The first thing wrong with the arguments, for the caller to read; None when valid.
 
-        `arguments.amount: "500" is not of type "number"`; long values are not echoed. `read` are the
-        arguments that policy reads, by whatever tool: a name it would miss is refused.
+        `arguments.amount: "500" is not of type "number"`; long values are not echoed. `read` are
+        the arguments that policy reads of such a call: a name it would miss is refused.
         """
         if not self._validator.is_valid(arguments):
             return self._reason(arguments)

@@ -44,7 +44,7 @@ from pbac.mcp.versions import Wire
 from pbac.mcp.wire_errors import RequestId, error, http_status, relayed_error, result
 from pbac.model.decision import Decision, Effect
 from pbac.model.request import DecisionRequest
-from pbac.pdp.engine import decide
+from pbac.pdp.engine import arguments_read, decide
 from pbac.pdp.policy_set import PolicySet
 
 DECISION_HEADER: Final = "Pbac-Decision"
@@ -118,7 +118,7 @@ def rule(gateway: Gateway, policy_set: PolicySet, caller: Caller, call: ToolCall
         refusal = (
             _refuse_by_scope(principal, tool, call, decision)
             or _refuse_by_policy(policy_set, principal, tool, request, decision)
-            or _refuse_by_arguments(policy_set, tool, call)
+            or _refuse_by_arguments(policy_set, tool, request)
             or _refuse_by_duties(gateway, plan, request)
         )
         if refusal is None:
@@ -162,8 +162,10 @@ def _refuse_by_policy(
     return denied(decision, withheld=not listed)
 
 
-def _refuse_by_arguments(policy_set: PolicySet, tool: Tool, call: ToolCall) -> Refusal | None:
-    complaint = tool.arguments.complaint(call.arguments, policy_set.arguments_read(tool.backend))
+def _refuse_by_arguments(
+    policy_set: PolicySet, tool: Tool, request: DecisionRequest
+) -> Refusal | None:
+    complaint = tool.arguments.complaint(request.args, arguments_read(policy_set, request))
     if complaint is None:
         return None
     return Refusal(code="invalid_params", message=complaint, help="see the tool's `inputSchema`")

@@ -25,6 +25,7 @@ from typing import Any, Final, TypeAlias
 from msgspec.structs import replace
 
 from pbac.base.limits import ANSWERS_KEPT_MAX
+from pbac.base.lookalikes import Names
 from pbac.lang import nodes
 from pbac.lang.interpret import blame, outcomes
 from pbac.lang.program import DOUBT, CompiledRule, Data
@@ -54,6 +55,11 @@ def decide(policy_set: PolicySet, request: DecisionRequest) -> Decision:
         return _with_shadows(policy_set, request, plan, answer) if plan.shadows else answer
     except Exception:  # noqa: BLE001 - told in full by the answer, and never "no opinion"
         return _fault(policy_set, request)
+
+
+def arguments_read(policy_set: PolicySet, request: DecisionRequest) -> Names:
+    """The arguments that a rule which can matter to this call reads."""
+    return _find_plan(policy_set, request).arguments
 
 
 def _find_plan(policy_set: PolicySet, request: DecisionRequest) -> Plan:

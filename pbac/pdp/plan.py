@@ -19,7 +19,9 @@ from types import CodeType
 from typing import Final, TypeAlias
 
 from pbac.base.limits import PLAN_SHAPES_MAX
+from pbac.base.lookalikes import Names, names_of
 from pbac.lang import nodes
+from pbac.lang.arguments import arguments_of
 from pbac.lang.generate import (
     Group,
     Question,
@@ -144,8 +146,8 @@ class Plan:
     """
 
     __slots__ = (
-        "_functions", "answers", "ask", "beyond", "candidates", "forbids", "higher", "permits",
-        "requires", "shadows",
+        "_arguments", "_functions", "answers", "ask", "beyond", "candidates", "forbids", "higher",
+        "permits", "requires", "shadows",
     )  # fmt: skip
 
     def __init__(
@@ -158,6 +160,16 @@ class Plan:
         self.ask: Ask = self.ask_at_first if self.candidates else _nothing_applies
         self.answers: dict[int | Higher, Decision] = {}
         self._functions = functions
+        self._arguments: Names | None = None
+
+    @property
+    def arguments(self) -> Names:
+        """The arguments that its rules read, by conditions and limits."""
+        if self._arguments is None:
+            rules = {candidate.rule.name: candidate.rule for candidate in self.candidates}
+            paths = {path for rule in rules.values() for path in arguments_of(rule)}
+            self._arguments = names_of(sorted(paths))
+        return self._arguments
 
     def chosen(self, applied: int) -> Candidates:
         """The rules behind the bits."""

@@ -2,11 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Mapping
 from functools import cached_property
 
-from pbac.base.lookalikes import Names, names_of
-from pbac.lang.arguments import arguments_of
 from pbac.lang.program import CompiledRule, Data, Program
 from pbac.pdp.index import Index
 
@@ -28,7 +26,6 @@ class PolicySet:
         self.data: Data = program.data
         self.texts = texts or {}
         self.index = Index(self.rules, self.tiers, self.data)
-        self._arguments = _arguments(self.rules)
 
     @cached_property
     def rules(self) -> tuple[CompiledRule, ...]:
@@ -36,21 +33,7 @@ class PolicySet:
         every = [rule for package in self.program.packages for rule in package.rules]
         return tuple(sorted(every, key=lambda rule: rule.name))
 
-    def arguments_read(self, server: str) -> Names:
-        """The arguments that some rule for this server reads, whatever the tool."""
-        return self._arguments.get(server, self._arguments[""])
-
     @property
     def rule_count(self) -> int:
         """How many rules are in force."""
         return len(self.rules)
-
-
-def _arguments(rules: Iterable[CompiledRule]) -> dict[str, Names]:
-    """What is read, by server; under "" what rules of no server in particular read."""
-    anywhere: set[tuple[str, ...]] = set()
-    on: dict[str, set[tuple[str, ...]]] = {"": anywhere}
-    for rule in rules:
-        for server in rule.servers or ("",):
-            on.setdefault(server, set()).update(arguments_of(rule))
-    return {server: names_of(sorted(paths | anywhere)) for server, paths in on.items()}

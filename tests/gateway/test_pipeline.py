@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 
 import pytest
-from support.in_memory import POLICY, policy_set
+from support.in_memory import POLICY
 
 from pbac.audit.storage import AuditUnavailable
 from pbac.gateway.upstream import UpstreamError, UpstreamFailure
@@ -283,13 +283,24 @@ async def test_denied_calls_take_no_room_from_anybodys_session(world):
 
 
 async def test_a_double_of_what_a_rule_reads_is_refused_although_the_schema_is_open(world):
-    """A rule that reads `args.express` would miss `Express`, and a Go upstream would not."""
-    answer, body = await world.call("get_price", {"Express": True})
-    assert (answer.status, body["error"]["code"]) == (400, -32602)
-    assert "`Express` could be read as `express`" in body["error"]["message"]
+    """A rule that reads `args.path` would miss `Path`, and a Go upstream would not."""
+    world.publish(
+        POLICY
+        + 'forbid secrets\n  on   tool get_price\n  when args.path default "" starts with "/secret"\n'
+    )
+    for name in ("Path", "PATH", "path\0", " path"):
+        answer, body = await world.call("get_price", {name: "/secret"})
+        assert (answer.status, body["error"]["code"]) == (400, -32602)
+        assert "could be read as `path`" in body["error"]["message"]
     assert world.upstream.calls == []
-    answer, _ = await world.call("get_price", {"Other": True})
-    assert answer.status == 200
-    elsewhere = POLICY.replace("package shop on server shop", "package elsewhere on server other")
-    assert policy_set(elsewhere).arguments_read("shop").within == {}
-    assert set(policy_set(elsewhere).arguments_read("other").within) >= {"express", "amount"}
+    for tool, arguments in (("get_price", {"path": "/x"}), ("get_card", {"Path": "/secret"})):
+        answer, _ = await world.call(tool, arguments)
+        assert answer.status == 200, "no rule about this tool reads it"
+
+
+async def test_a_limit_by_an_argument_counts_no_doubles_of_it(world):
+    limit = "require few\n  on   tool get_price\n  then limit 1 per 1h by args.account\n"
+    world.publish(POLICY + limit)
+    for name in ("account", "Account"):
+        answer, _ = await world.call("get_price", {name: "a"})
+        assert answer.status == (200 if name == "account" else 400)
