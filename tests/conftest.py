@@ -26,6 +26,12 @@ def pytest_addoption(parser):
     parser.addoption("--full", action="store_true", help="run the sizes that take long")
 
 
+def pytest_configure(config):
+    # Numbers of examples are chosen while modules are imported, before there are fixtures.
+    if config.getoption("--full"):
+        os.environ["PBAC_FULL"] = "1"
+
+
 def pytest_collection_modifyitems(config, items):
     if not config.getoption("--full"):
         left_out = [item for item in items if item.get_closest_marker("full")]
