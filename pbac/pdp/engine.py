@@ -46,8 +46,14 @@ _Blamed: TypeAlias = Mapping[str, tuple[str, ...]]
 
 def decide(policy_set: PolicySet, request: DecisionRequest) -> Decision:
     """The decision on one call. Total: a defect of ours is a denial with its traceback inside."""
+    call = request.call
     try:
-        plan = _find_plan(policy_set, request)
+        try:
+            plan = policy_set.index.plans[
+                call["method"], call["server"], call["tool"], call["scope"], request.agent["tier"]
+            ]
+        except (KeyError, TypeError):  # not kept yet, or a part is missing or not even a name
+            plan = _find_plan(policy_set, request)
         applied = plan.ask(request, policy_set.data)
         answer = plan.answers.get(applied)
         if answer is None:
@@ -63,13 +69,7 @@ def arguments_read(policy_set: PolicySet, request: DecisionRequest) -> Names:
 
 
 def _find_plan(policy_set: PolicySet, request: DecisionRequest) -> Plan:
-    call, index = request.call, policy_set.index
-    try:
-        return index.plans[
-            call["method"], call["server"], call["tool"], call["scope"], request.agent["tier"]
-        ]
-    except (KeyError, TypeError):  # not kept yet, or a part is missing or not even a name
-        return index.find(key_of(request))
+    return policy_set.index.find(key_of(request))
 
 
 # --- answers ---------------------------------------------------------------------------------
