@@ -169,8 +169,10 @@ def same(ours: Any, theirs: Any) -> bool:
                 and len(ours) == len(theirs)
                 and all(map(same, ours, theirs))
             )
-        case int() | float() if not isinstance(ours, bool):
-            return type(theirs) in (int, float) and float(ours) == float(theirs)
+        case float():
+            return type(theirs) in (int, float) and ours == float(theirs)
+        case int() if not isinstance(ours, bool):
+            return type(theirs) in (int, float) and ours == theirs  # exactly: none was rounded
         case _:
             return type(ours) is type(theirs) and ours == theirs
 

@@ -124,7 +124,17 @@ def test_a_call_that_no_answer_tells_of_must_have_been_permitted():
 
 def test_trees_are_the_same_but_for_the_spelling_of_numbers():
     assert same({"a": [1.0, None, "x", {}]}, {"a": [1, None, "x", {}]})
-    for ours, theirs in ((1, True), (0, False), ([], {}), ({}, []), ([1], [1, 1]), ("1", 1)):
+    assert same(1.2345678901234567e20, 123456789012345670000)
+    rounded = (2**53 + 1, 2**53)
+    for ours, theirs in (
+        (1, True),
+        (0, False),
+        ([], {}),
+        ({}, []),
+        ([1], [1, 1]),
+        ("1", 1),
+        rounded,
+    ):
         assert not same(ours, theirs), (ours, theirs)
 
 
