@@ -128,8 +128,8 @@ class GroupCommit:
         """
         self._admit(AUDIT_QUEUE_RECORDS_MAX, hanging_matters=False)
         self._queue.append(_Item(record, None, self._loop.time()))
-        if self._next is None and self._busy_since is None:
-            self._look_again(UNAWAITED_SECONDS)
+        if len(self._queue) == 1 and self._busy_since is None:
+            self._look_again(UNAWAITED_SECONDS)  # instead of when the next checkpoint is due
 
     async def close(self) -> None:
         """Write what is queued, sign it, and release the log.
@@ -144,7 +144,9 @@ class GroupCommit:
             async with asyncio.timeout(self._deadline):
                 await asyncio.shield(self._closed)
         except TimeoutError:
-            raise AuditUnavailable("the disk of the audit log does not answer") from None
+            failure = AuditUnavailable("the disk of the audit log does not answer")
+            _refuse([*self._in_flight, *self._queue], failure)
+            raise failure from None
         finally:
             if self._watch is not None:
                 self._watch.cancel()

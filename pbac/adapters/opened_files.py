@@ -2,7 +2,8 @@
 
 A process goes on writing to a file that was moved away, deleted or replaced by a backup, and
 nothing tells it: what it acknowledges is gone with the next start, and what another process writes
-at the path is never seen. So whoever acknowledges or answers from memory asks here first.
+at the path is never seen. So the state asks here before it acknowledges or remembers anything. (The
+audit log does not: there a missing file is found at the next start, which then refuses.)
 """
 
 from __future__ import annotations

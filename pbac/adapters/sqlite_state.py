@@ -180,7 +180,7 @@ def open_state(directory: Path, now_ms: int) -> SqliteState:
             migrate(writer, now_ms)
             reader = _connect(path, STORAGE_READ_BUSY_SECONDS_MAX)
             reader.execute("PRAGMA query_only = ON")
-            names = (FILE_NAME, f"{FILE_NAME}-wal", EPOCH_NAME)
+            names = (FILE_NAME, f"{FILE_NAME}-wal", f"{FILE_NAME}-shm", EPOCH_NAME)
             files = OpenedFiles(directory / name for name in names)
         except BaseException:
             writer.close()

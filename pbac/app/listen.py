@@ -19,6 +19,7 @@ from pbac.audit.storage import AuditUnavailable
 from pbac.base.limits import (
     CONNECTION_IDLE_SECONDS_MAX,
     HEADER_LINE_BYTES_MAX,
+    HEADERS_SECONDS_MAX,
     REQUEST_BODY_BYTES_MAX,
     SHUTDOWN_SECONDS_MAX,
 )
@@ -71,12 +72,15 @@ async def listening(
             start(_keep_certificate(config, context))
         loop = asyncio.get_running_loop()
         assert runner.server is not None
-        connect = partial(Connection, runner.server, loop=loop, count=count, **_CONNECTION)
+        connect = partial(
+            Connection, runner.server, loop=loop, count=count, lost=connections.lost, **_CONNECTION
+        )
         listener = await loop.create_server(
             connections.accepting(connect),
             host,
             port,
             ssl=context,
+            ssl_handshake_timeout=HEADERS_SECONDS_MAX if context is not None else None,
             backlog=ACCEPT_BACKLOG,
         )
         start(connections.keep_sweeping())

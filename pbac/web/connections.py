@@ -4,12 +4,14 @@ Theory. A connection is *idle* (no complete request has arrived yet, or the last
 or *busy*. Idle ones are in order of since when, so the ones to close are always at the front:
 
     accept ──> idle ──(request begins)──> busy ──(answered)──> idle
-                │ first request not whole within HEADERS_SECONDS_MAX: 408
+                │ first request not whole within HEADERS_SECONDS_MAX, handshake included: 408
                 │ too many connections, and idle the longest: closed for the next
                 └ idle longer than CONNECTION_IDLE_SECONDS_MAX: closed by the server library
 
-Where every connection is busy, the next one is told 503 and closed: whoever holds sockets open
-without asking anything can therefore never keep others out, and whoever asks is told at once.
+Under TLS a connection has no transport before its handshake is done: it counts, and the handshake
+has the same time. Where every connection is busy, the next one is told 503 and closed: whoever
+holds sockets open without asking anything can therefore never keep others out, and whoever asks is
+told at once.
 """
 
 from __future__ import annotations
@@ -82,6 +84,11 @@ class Connections:
         if handler.transport is not None:
             self._idle[handler] = asyncio.get_running_loop().time()
 
+    def lost(self, handler: web.RequestHandler) -> None:
+        """The connection has gone."""
+        self._idle.pop(handler, None)
+        self._silent.discard(handler)
+
     async def keep_sweeping(self) -> None:
         """Close, until cancelled, what takes too long to ask its first question."""
         loop = asyncio.get_running_loop()
@@ -91,28 +98,23 @@ class Connections:
 
     def _sweep(self, before: float) -> None:
         for handler, since in tuple(self._idle.items()):
-            if handler.transport is None:
-                self._forget(handler)
-            elif since <= before and handler in self._silent:
-                self._count("request_timeout")
+            if since > before or handler not in self._silent:
+                continue
+            self._count("request_timeout")
+            self.lost(handler)
+            if handler.transport is not None:  # else its handshake has just been given up
                 handler.transport.write(_TIMEOUT)
-                self._forget(handler)
                 handler.force_close()
 
     def _make_room(self) -> bool:
         """Close the connection that has been idle for longest, if there is one."""
-        handler = next(iter(self._idle), None)
-        if handler is None:
+        oldest = next((each for each in self._idle if each.transport is not None), None)
+        if oldest is None:
             return False
-        self._forget(handler)
-        if handler.transport is not None:  # else it has gone by itself
-            self._count("connection_evicted")
-            handler.force_close()
+        self._count("connection_evicted")
+        self.lost(oldest)
+        oldest.force_close()
         return True
-
-    def _forget(self, handler: web.RequestHandler) -> None:
-        self._idle.pop(handler, None)
-        self._silent.discard(handler)
 
 
 class _Refusal(asyncio.Protocol):

@@ -17,15 +17,29 @@ from pbac.web.middleware import Refused
 
 
 class Connection(web.RequestHandler):
-    """One connection of a client. `count` receives a symbolic code; `options` are aiohttp's."""
+    """One connection of a client.
 
-    __slots__ = ("_count",)
+    `count` receives a symbolic code, `lost` the connection at its end; `options` are aiohttp's.
+    """
+
+    __slots__ = ("_count", "_lost")
 
     def __init__(
-        self, manager: web.Server, *, count: Callable[[str], None], **options: Any
+        self,
+        manager: web.Server,
+        *,
+        count: Callable[[str], None],
+        lost: Callable[[web.RequestHandler], None],
+        **options: Any,
     ) -> None:
         super().__init__(manager, **options)
         self._count = count
+        self._lost = lost
+
+    def connection_lost(self, exc: BaseException | None) -> None:
+        """See `asyncio.BaseProtocol`."""
+        super().connection_lost(exc)
+        self._lost(self)
 
     def handle_error(
         self,

@@ -47,8 +47,11 @@ def routes(gateway: Gateway, trusted_proxies: tuple[Network, ...]) -> list[web.R
         body = await _read_body(request)
         if body is None:
             return TOO_LARGE.answer(gateway.counters.refused)
-        if late and isinstance(again := _admit(gateway, request), web.Response):
-            return again  # revoked while the body was still on its way
+        if late:
+            # Revoked, or of another tier, while the body was still on its way.
+            principal = _admit(gateway, request)
+            if isinstance(principal, web.Response):
+                return principal
         http = HttpRequest(
             headers=request.headers,
             body=body,

@@ -146,6 +146,15 @@ async def test_a_checkpoint_comes_by_itself(front, monkeypatch):
     await audit.commit.close()
 
 
+async def test_what_nobody_waits_for_is_written_soon_also_right_after_a_call(front):
+    audit = front()
+    await audit.commit.append(record("call"))
+    audit.commit.enqueue(record("outcome"))
+    await asyncio.sleep(0.3)
+    assert audit.events() == ["call", "outcome"]
+    await audit.commit.close()
+
+
 async def test_a_hanging_disk_is_refused_at_the_deadline_and_at_once_afterwards(front):
     audit = front(commit_seconds_max=0.2)
     await audit.commit.append(record("a"))
@@ -296,9 +305,12 @@ async def test_a_closed_log_takes_nothing_and_can_be_opened_again(front, tmp_pat
 async def test_closing_does_not_wait_for_ever_for_a_disk_that_hangs(front):
     audit = front(commit_seconds_max=0.2)
     audit.disk.open_gate.clear()
-    audit.commit.enqueue(record("a"))
+    waiting = asyncio.create_task(audit.commit.append(record("a")))
+    await settle()
     with pytest.raises(AuditUnavailable, match="does not answer"):
         await audit.commit.close()
+    with pytest.raises(AuditUnavailable):
+        await asyncio.wait_for(waiting, 1)
 
 
 def test_a_loop_that_ends_first_does_not_break_the_writer(tmp_path):

@@ -30,6 +30,41 @@ def test_a_suspended_agent_cannot_come_back_with_its_statement(serve, http_post)
     assert status == 201
 
 
+def test_a_request_held_back_is_decided_for_the_agent_as_it_is_then(serve, record_upstream):
+    """Another tier acts on the very next decision, also where its body came late."""
+    upstream = record_upstream({"merge": {"type": "object"}})
+    gateway = serve(
+        backends=[BackendConfig(name="shop", url=upstream.url)],
+        policy="package p on server shop\ntiers read_only < developer < trusted\n"
+        "permit merge\n  for tier >= developer\n  on tool merge\n",
+    )
+    token = gateway.token(name="slow")
+    config = ("--config", str(gateway.config))
+    client_id = json.loads(gateway.pbac("agent", "list", "--json", *config).stdout)["client_id"]
+    params = {
+        "name": "merge",
+        "arguments": {},
+        "_meta": {
+            "io.modelcontextprotocol/protocolVersion": "2026-07-28",
+            "io.modelcontextprotocol/clientCapabilities": {},
+        },
+    }
+    body = json.dumps({"jsonrpc": "2.0", "id": 1, "method": "tools/call", "params": params})
+    head = (
+        f"POST /mcp HTTP/1.1\r\nHost: 127.0.0.1:{gateway.port}\r\nAuthorization: Bearer {token}\r\n"
+        "Content-Type: application/json\r\nAccept: application/json, text/event-stream\r\n"
+        "MCP-Protocol-Version: 2026-07-28\r\nMcp-Method: tools/call\r\nMcp-Name: merge\r\n"
+        f"Content-Length: {len(body)}\r\n\r\n"
+    )
+    with socket.create_connection(("127.0.0.1", gateway.port), 10) as held:
+        held.sendall((head + body[:20]).encode())
+        time.sleep(0.3)
+        gateway.pbac("agent", "tier", client_id, "read_only", *config)
+        held.sendall(body[20:].encode())
+        assert held.recv(4096).startswith(b"HTTP/1.1 403")
+    assert upstream.calls("merge") == []
+
+
 def test_a_request_held_back_is_refused_when_its_agent_was_suspended(serve, record_upstream):
     upstream = record_upstream({"get_price": {"type": "object"}})
     gateway = serve(backends=[BackendConfig(name="shop", url=upstream.url)])

@@ -3,16 +3,20 @@
 from __future__ import annotations
 
 import asyncio
+import ssl
 from collections import Counter
 from contextlib import asynccontextmanager
+from functools import partial
 
 import pytest
 from aiohttp import web
 
 from pbac.web import connections as module
 from pbac.web.connections import Connections
+from pbac.web.malformed import Connection
 from pbac.web.middleware import faults
 
+BRIEF = {"headers_seconds_max": 0.2}
 ASK = b"GET / HTTP/1.1\r\nHost: x\r\n\r\n"
 
 
@@ -54,14 +58,17 @@ def listen(monkeypatch):
     monkeypatch.setattr(module, "SWEEP_SECONDS", 0.02)
 
     @asynccontextmanager
-    async def listen(**options):
+    async def listen(tls=None, **options):
         listener = Listener(**options)
         app = web.Application(middlewares=[faults(listener.count, listener.connections)])
         app.router.add_get("/", listener.answer)
         runner = web.AppRunner(app, access_log=None)
         await runner.setup()
-        accept = listener.connections.accepting(runner.server)
-        server = await asyncio.get_running_loop().create_server(accept, "127.0.0.1", 0)
+        loop = asyncio.get_running_loop()
+        lost = listener.connections.lost
+        connect = partial(Connection, runner.server, loop=loop, count=listener.count, lost=lost)
+        accept = listener.connections.accepting(connect)
+        server = await loop.create_server(accept, "127.0.0.1", 0, ssl=tls)
         listener.port = server.sockets[0].getsockname()[1]
         sweeping = asyncio.create_task(listener.connections.keep_sweeping())
         yield listener
@@ -111,9 +118,10 @@ async def test_silent_connections_make_room_for_the_next_the_oldest_first(listen
     async with listen() as listener:
         silent = [await listener.connect() for _ in range(3)]
         await asyncio.sleep(0.05)
+        honest = []  # kept: each takes a place
         for number in range(3):
-            honest = await listener.connect(ASK)
-            assert await status(honest) == 200
+            honest.append(await listener.connect(ASK))
+            assert await status(honest[-1]) == 200
             assert await closed(silent[number]) == b""
         assert listener.codes["connection_evicted"] == 3
         assert listener.codes["overloaded"] == 0
@@ -144,6 +152,22 @@ async def test_connections_that_went_away_take_no_room(listen):
         assert len(listener.connections._idle) == 1
         assert listener.connections._busy == 0
         assert not listener.connections._silent
+
+
+async def test_a_handshake_that_never_ends_counts_until_its_time_is_up(listen):
+    """Under TLS there is no transport before it: what is accepted is counted all the same."""
+    async with listen(ssl.create_default_context(ssl.Purpose.CLIENT_AUTH), **BRIEF) as listener:
+        held = [await listener.connect(b"\x16\x03\x01") for _ in range(3)]
+        await asyncio.sleep(0.05)
+        assert len(listener.connections._idle) == 3
+        refused = await listener.connect()
+        await asyncio.sleep(0.05)
+        assert listener.codes["overloaded"] == 1, "none of them can be closed for the next"
+        await asyncio.sleep(0.3)
+        assert listener.codes["request_timeout"] == 3
+        assert not listener.connections._idle
+        for _, writer in (*held, refused):
+            writer.close()
 
 
 @pytest.mark.parametrize(
