@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import logging
+import os
 import ssl
 from collections.abc import AsyncIterator, Callable, Coroutine
 from contextlib import asynccontextmanager
@@ -16,6 +17,7 @@ from watchfiles import awatch
 from pbac.app.assemble import Parts
 from pbac.app.config import Config
 from pbac.audit.storage import AuditUnavailable
+from pbac.base.errors import PbacError
 from pbac.base.limits import (
     CONNECTION_IDLE_SECONDS_MAX,
     HEADER_LINE_BYTES_MAX,
@@ -75,14 +77,20 @@ async def listening(
         connect = partial(
             Connection, runner.server, loop=loop, count=count, lost=connections.lost, **_CONNECTION
         )
-        listener = await loop.create_server(
-            connections.accepting(connect),
-            host,
-            port,
-            ssl=context,
-            ssl_handshake_timeout=HEADERS_SECONDS_MAX if context is not None else None,
-            backlog=ACCEPT_BACKLOG,
-        )
+        try:
+            listener = await loop.create_server(
+                connections.accepting(connect),
+                host,
+                port,
+                ssl=context,
+                ssl_handshake_timeout=HEADERS_SECONDS_MAX if context is not None else None,
+                backlog=ACCEPT_BACKLOG,
+            )
+        except OSError as error:
+            raise PbacError(
+                f"cannot listen on `{host}` port {port}: {os.strerror(error.errno or 0).lower()}",
+                help="stop what listens there, or change `listen` and `public_url`",
+            ) from None
         start(connections.keep_sweeping())
         yield
     finally:

@@ -76,6 +76,8 @@ def write_directory(
     directory.mkdir(parents=True, exist_ok=True)
     policies = _copy_policies(policy_source, directory / "policies")
     keys = _write_keys(private_directory(directory / "keys"))
+    # Should the folder stand in a repository after all: neither keys nor records belong into it.
+    (directory / ".gitignore").write_text("/keys/\n/state/\n", "utf-8")
     listed = "".join(map(_render_backend, backends)) or _BACKEND_EXAMPLE
     config.write_text(
         _TEMPLATE.format(

@@ -33,7 +33,10 @@ def command(
     """Write a configuration, a publisher's keys and a starting policy into DIRECTORY."""
     backends = [BackendConfig(name=name, url=url) for name, url in map(_named, urls)]
     for name, line in map(_named, commands):
-        program, *arguments = shlex.split(line)
+        try:
+            program, *arguments = shlex.split(line)
+        except ValueError as error:
+            raise click.BadParameter(f"`{line}` is no command: {str(error).lower()}") from None
         backends.append(BackendConfig(name=name, command=program, args=tuple(arguments)))
     listen = f"127.0.0.1:{port}"
     written = write_directory(
