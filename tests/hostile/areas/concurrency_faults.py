@@ -62,8 +62,14 @@ def _locked_state(world):
         reader.execute("BEGIN")
         reader.execute("SELECT count(*) FROM clients").fetchone()
         writer.execute("BEGIN IMMEDIATE")
+        recorded = len(world.gateway.records("token"))
         with ThreadPoolExecutor(1) as pool:
-            yield pool.submit(_token_answer, world, client).result
+            writing = pool.submit(_token_answer, world, client)
+            # A token is recorded before it is stored: from here on it is the state that it awaits.
+            eventually(
+                lambda: len(world.gateway.records("token")) > recorded, "it was not recorded"
+            )
+            yield writing.result
             writer.execute("ROLLBACK")
 
 
