@@ -9,6 +9,7 @@ they answered: its blocks between `<!-- measured: NAME -->` and `<!-- end -->` a
 
 from __future__ import annotations
 
+import json
 import re
 import subprocess
 import sys
@@ -252,6 +253,34 @@ def test_opa_accepts_its_rules_strictly_and_in_its_own_layout(opa):
             command = [opa, *arguments, str(path)]
             done = subprocess.run(command, capture_output=True, text=True, check=False)
             assert done.returncode == 0, done.stdout + done.stderr
+
+
+TYPED = """# METADATA
+# scope: package
+# schemas:
+#   - input: schema.input
+package gateway
+
+denied if input.args.{field} > "100"
+"""
+
+
+@pytest.mark.parametrize(("field", "accepted"), [("amount", True), ("amont", False)])
+def test_opa_knows_the_fields_of_a_schema_and_compares_any_kinds(opa, tmp_path, field, accepted):
+    arguments = {"properties": {"amount": {"type": "number"}}, "additionalProperties": False}
+    (tmp_path / "schemas").mkdir()
+    (tmp_path / "schemas/input.json").write_text(json.dumps({"properties": {"args": arguments}}))
+    (tmp_path / "rule.rego").write_text(TYPED.replace("{field}", field))
+    command = [opa, "check", "--strict", "--schema", "schemas", "rule.rego"]
+    done = subprocess.run(command, cwd=tmp_path, capture_output=True, check=False)
+    assert (done.returncode == 0) is accepted, done.stderr
+
+
+def test_cedar_knows_the_fields_of_a_schema_and_which_may_be_missing(cedar):
+    policy, typed = written("02_amount", "rule.cedar"), schema("02_amount")
+    assert validation_errors(policy.replace("args.amount", "args.amont"), typed)
+    assert validation_errors(policy.replace("100", '"100"'), typed)
+    assert validation_errors(policy, typed.replace("amount:", "amount?:"))
 
 
 def test_an_answer_that_is_not_wanted_is_marked():
