@@ -25,6 +25,11 @@ import msgspec
 import pytest
 from msgspec.structs import fields
 
+if __name__ == "__main__":
+    sys.path.insert(0, str(Path(__file__).parent))
+
+from support import language_page
+
 from pbac.app import config
 from pbac.audit import record
 from pbac.audit.lines import Fault
@@ -344,6 +349,7 @@ TABLES: dict[str, Callable[[], Table | str]] = {
     "diagnostics": diagnostics,
     "limits": bounds,
     "operators": operators,
+    **language_page.BLOCKS,
     "routes": routes,
     "metrics": metrics,
     "records": records,

@@ -203,13 +203,13 @@ _ROWS: Final = (
     _row("strings", ("any",), "list", _strings, 64),
     _row("lower", ("string",), "string", _lower, 2),
     *(
-        _row(f"version {name}", ("version", "version"), "boolean", evaluate, 8)
-        for name, evaluate in {
-            **{n: comparisons.version_comparison(c) for n, c in (_EQUALITY | _ORDER).items()},
-            "in": comparisons.version_in,
-            "not in": comparisons.version_not_in,
+        _row(f"version {name}", ("version", "version"), "boolean", compared, 8)
+        for name, compared in {
+            n: comparisons.version_comparison(c) for n, c in (_EQUALITY | _ORDER).items()
         }.items()
     ),
+    _row("version in", ("version", "list"), "boolean", comparisons.version_in, 8),
+    _row("version not in", ("version", "list"), "boolean", comparisons.version_not_in, 8),
 )
 
 FUNCTIONS: Final[Mapping[str, Function]] = {row.name: row for row in _ROWS}

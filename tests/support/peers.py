@@ -13,6 +13,7 @@ import os
 import subprocess
 import tempfile
 from datetime import UTC, datetime
+from itertools import pairwise
 from pathlib import Path
 from typing import Any, NamedTuple
 from zoneinfo import ZoneInfo
@@ -110,10 +111,7 @@ def _principals(request: dict) -> list[dict]:
     """The agent in its tier, the tool on its server, and the tiers: a higher is in the lower."""
     agent, call = request["agent"], request["call"]
     tier, server = agent.get("tier"), call.get("server")
-    above = [
-        _entity("Tier", name, within=("Tier", lower))
-        for lower, name in zip(TIERS, TIERS[1:], strict=False)
-    ]
+    above = [_entity("Tier", name, within=("Tier", lower)) for lower, name in pairwise(TIERS)]
     return [
         _entity("Agent", agent["id"], {"name": agent["id"]}, tier and ("Tier", tier)),
         _entity("Tool", call["tool"], {"name": call["tool"]}, server and ("Server", server)),
