@@ -2,20 +2,20 @@
 
 - A `pbac` block is a sound policy whose tests pass; `pbac bad CODE` earns that diagnostic. Blocks
   without a package of their own stand below `HEADER`.
-- `pbac file=PATH` blocks of a page are written, and the `$ pbac …` lines of its `console tested`
-  blocks are run after them, in order: exit code 0, or `exit=N`, and the output shown is there.
+- `file=PATH` blocks of a page are written and `append=PATH` blocks added, and the lines that begin with
+  `$` in its `console tested` blocks are typed in one shell, in order: each ends with 0, or `exit=N`,
+  and every line shown is there, `…` being anything.
 """
 
 from __future__ import annotations
 
-import os
 import re
-import shlex
 import subprocess
 import sys
 from pathlib import Path
 
 import pytest
+from support.terminal import Terminal, shows, terminal
 
 from pbac.adapters.audit_files import open_audit_files
 from pbac.adapters.audit_keys import open_audit_keys
@@ -76,7 +76,12 @@ def test_every_page_that_the_code_names_exists():
 def fences(language: str) -> list[tuple[Path, list[str], str]]:
     """Page, the words behind the language, and the text of every such block, in order."""
     found = [(p, m[1].split(), m[2]) for p in PAGES for m in FENCE.finditer(p.read_text("utf-8"))]
-    return [(path, info[1:], text) for path, info, text in found if info[0] == language]
+    return [
+        (path, info[1:], text)
+        for path, info, text in found
+        # What is added to a file is judged with the file, by the commands that follow it.
+        if info[0] == language and not any(word.startswith("append=") for word in info)
+    ]
 
 
 def _ids(given: list[tuple[Path, list[str], str]]) -> list[str]:
@@ -100,29 +105,28 @@ STORIES = [p for p in PAGES if "console tested" in p.read_text("utf-8")]
 
 @pytest.mark.parametrize("path", STORIES, ids=[p.stem for p in STORIES])
 def test_a_tested_console_does_what_the_page_shows(path, tmp_path):
-    """Files of `pbac file=…` blocks are written, `$ pbac …` lines run, what they show is compared."""
-    for match in FENCE.finditer(path.read_text("utf-8")):
-        language, *info = match[1].split()
-        options = dict(word.split("=") for word in info if "=" in word)
-        if "file" in options:
-            (tmp_path / options["file"]).write_text(match[2], "utf-8")
-        elif language == "console" and "tested" in info:
-            _run(match[2], tmp_path, int(options.get("exit", 0)))
+    """Its files are written and its commands typed in one shell, in the order of the page."""
+    with terminal(tmp_path) as shell:
+        for match in FENCE.finditer(path.read_text("utf-8")):
+            language, *info = match[1].split()
+            options = dict(word.split("=") for word in info if "=" in word)
+            if "file" in options:
+                (tmp_path / options["file"]).write_text(shell.adapted(match[2]), "utf-8")
+            elif "append" in options:
+                with (tmp_path / options["append"]).open("a", encoding="utf-8") as file:
+                    file.write("\n" + shell.adapted(match[2]))
+            elif language == "console" and "tested" in info:
+                _run(shell, match[2], int(options.get("exit", 0)))
 
 
-def _run(console: str, folder: Path, expected: int) -> None:
-    environment = {**os.environ, "PYTHONPATH": str(ROOT), "NO_COLOR": "1"}
+def _run(shell: Terminal, console: str, expected: int) -> None:
     for part in re.split(r"^\$ ", console, flags=re.MULTILINE)[1:]:
         line, *shown = part.splitlines()
-        program, *arguments = shlex.split(line)
-        command = [sys.executable, "-m", "pbac", *arguments] if program == "pbac" else [program]
-        command += [] if program == "pbac" else arguments
-        done = subprocess.run(
-            command, cwd=folder, env=environment, capture_output=True, text=True, check=False
-        )
-        assert done.returncode == expected, done.stdout + done.stderr
+        code, output = shell.typed(line)
+        assert code == expected, output
         for wanted in shown:
-            assert wanted == "…" or wanted in done.stdout, f"`{line}` does not show `{wanted}`"
+            told = shell.adapted(wanted)
+            assert shows(output, told), f"`{line}` does not show `{told}` but\n{output}"
 
 
 # --- the record, verified by the page's own program -------------------------------------------------
