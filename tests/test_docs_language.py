@@ -11,6 +11,7 @@ from support.language_page import expression, shape, truth, valued
 
 from pbac.base.diagnostics import PolicyError
 from pbac.base.source import Source
+from pbac.lang import kinds
 from pbac.lang.functions import FUNCTIONS
 from pbac.pdp.administration import prepare
 from pbac.pdp.engine import decide
@@ -72,6 +73,11 @@ def test_words_of_clauses_are_free_as_names_and_every_word_is_as_a_field():
     expression("any tier in args.limit: tier == args.in and args.when == args.permit")
     with pytest.raises(PolicyError):
         expression("any when in args.l: when == 1")
+
+
+def test_every_kind_is_described():
+    known = (kinds._JSON | {"datetime", "duration"}) - {"any"}
+    assert {code(row[0]) for row in rows("kind | its values | compared with")} == known
 
 
 @pytest.mark.parametrize("row", rows("level | written | read as"), ids=lambda row: row[1])
