@@ -24,10 +24,6 @@ import click
 import msgspec
 import pytest
 from msgspec.structs import fields
-
-if __name__ == "__main__":
-    sys.path.insert(0, str(Path(__file__).parent))
-
 from support import language_page
 
 from pbac.app import config
