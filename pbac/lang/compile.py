@@ -52,7 +52,7 @@ class Compilation:
         program: None when there is an error among the diagnostics.
         version: of the policy set these sources and data make, whether or not it is sound.
         trees: of every source that parsed; the next run starts from them.
-        packages: what a next run may share; an earlier run's when this one made none.
+        resolved, packages: what a next run may share; an earlier run's when this one made none.
         timings: stage → seconds, in the order of `STAGES`, for the stages that ran.
     """
 
@@ -61,6 +61,7 @@ class Compilation:
     diagnostics: tuple[Diagnostic, ...]
     sources: tuple[Source, ...]
     trees: Trees
+    resolved: Resolved | None
     packages: tuple[CompiledPackage, ...]
     timings: Mapping[str, float]
 
@@ -125,6 +126,7 @@ def compile_program(
         diagnostics=in_order(work.diagnostics),
         sources=ordered,
         trees=work.trees,
+        resolved=work.resolved or (previous.resolved if previous else None),
         packages=work.packages or (previous.packages if previous else ()),
         timings=timings,
     )
@@ -155,7 +157,8 @@ def _parse(work: _Work) -> None:
 
 
 def _resolve(work: _Work) -> None:
-    work.resolved = resolve(tuple(work.trees.values()))
+    previous = work.previous.resolved if work.previous else None
+    work.resolved = resolve(tuple(work.trees.values()), previous)
     work.diagnostics += work.resolved.diagnostics
 
 
