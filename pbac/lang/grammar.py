@@ -61,8 +61,8 @@ def make_tables(grammar: str) -> Tables:
     places = {each: place for place, each in enumerate(dict.fromkeys(words.values()))}
     return Tables(
         digest=digest_of(grammar),
-        starts={start: number[state] for start, state in table.start_states.items()},
-        ends={start: number[state] for start, state in table.end_states.items()},
+        starts={start: number[table.start_states[start]] for start in STARTS},
+        ends={start: number[table.end_states[start]] for start in STARTS},
         words=tuple(places),
         lexers=(0, *(places[each] for each in words.values())),
         rules=(RuleShape(0, "", "", (), single=False), *(shape for _, shape in shapes)),
