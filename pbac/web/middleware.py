@@ -15,7 +15,7 @@ from aiohttp import hdrs, web
 from aiohttp.typedefs import Handler, Middleware
 
 from pbac.base.json import encode
-from pbac.gateway.answer import UNCACHED
+from pbac.gateway.answer import ALWAYS
 from pbac.mcp.wire_errors import WIRE_ERRORS, error
 from pbac.web.connections import Connections
 
@@ -53,7 +53,7 @@ def _json(status: int, tree: dict[str, Any], headers: dict[str, str]) -> web.Res
     )
 
 
-NO_STORE: Final = {**dict(UNCACHED), "X-Content-Type-Options": "nosniff"}
+NO_STORE: Final = {**dict(ALWAYS), "X-Content-Type-Options": "nosniff"}
 
 
 def faults(count: Callable[[str], None], connections: Connections) -> Middleware:

@@ -1,6 +1,6 @@
-"""Requests that are not HTTP: the parser answers 400 before any middleware of ours is asked.
+"""One connection of a client, and what is told to bytes that are not HTTP.
 
-aiohttp logs each with its stack, which lets anyone who can connect fill the operator's log, and
+The parser answers those with 400 before any middleware of ours is asked. aiohttp logs each with its stack, which lets anyone who can connect fill the operator's log, and
 tells the sender which bytes it stumbled over: a credential, if that was the line. Here they are
 counted and told what they are, nothing more.
 """
@@ -29,12 +29,17 @@ class Connection(web.RequestHandler):
         manager: web.Server,
         *,
         count: Callable[[str], None],
-        lost: Callable[[web.RequestHandler], None],
+        lost: Callable[[Connection], None],
         **options: Any,
     ) -> None:
         super().__init__(manager, **options)
         self._count = count
         self._lost = lost
+
+    @property
+    def has_asked(self) -> bool:
+        """A request has arrived that its handler has not been told of yet."""
+        return bool(self._messages)
 
     def connection_lost(self, exc: BaseException | None) -> None:
         """See `asyncio.BaseProtocol`."""
