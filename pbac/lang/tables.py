@@ -18,7 +18,6 @@ States and rules count from 1, so that 0 is free to mean a mistake.
 
 from __future__ import annotations
 
-import functools
 import hashlib
 import importlib.resources
 from collections.abc import Mapping
@@ -69,17 +68,13 @@ class Tables(msgspec.Struct, frozen=True, kw_only=True):
     gotos: tuple[Mapping[str, int], ...]
 
 
-@functools.cache
-def tables() -> Tables:
-    """The tables of the grammar, made anew where the kept ones are of another one."""
+def kept_tables() -> Tables | None:
+    """The tables beside the grammar; None where they are not, or are of another grammar."""
     kept = _file(TABLES_FILE)
-    if kept.is_file():
-        found = msgspec.json.decode(kept.read_bytes(), type=Tables)
-        if found.digest == digest_of(grammar_text()):
-            return found
-    from pbac.lang.grammar import make_tables  # noqa: PLC0415  # Lark takes a while to import
-
-    return make_tables(grammar_text())
+    if not kept.is_file():
+        return None
+    found = msgspec.json.decode(kept.read_bytes(), type=Tables)
+    return found if found.digest == digest_of(grammar_text()) else None
 
 
 def grammar_text() -> str:

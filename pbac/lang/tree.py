@@ -18,7 +18,7 @@ from collections.abc import Mapping
 from typing import Final, TypeAlias, cast
 
 from pbac.base.limits import EXPRESSION_DEPTH_MAX, PATTERN_CHARACTERS_MAX
-from pbac.lang.tables import END, Tables, Words, tables
+from pbac.lang.tables import END, Tables, Words, grammar_text, kept_tables
 
 TEXTS: Final = frozenset({"STRING", "RAW", "VERSION"})
 """Terminals that hold a text, and may be long."""
@@ -65,7 +65,12 @@ def read_tree(text: str, start: str) -> Branch | None:
 
 @functools.cache
 def _automaton() -> _Automaton:
-    return _Automaton(tables())
+    """Of the kept tables; of newly made ones where the grammar is another."""
+    if (tables := kept_tables()) is None:
+        from pbac.lang.grammar import make_tables  # noqa: PLC0415  # Lark takes a while to import
+
+        tables = make_tables(grammar_text())
+    return _Automaton(tables)
 
 
 class _Scanner:

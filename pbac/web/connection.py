@@ -1,8 +1,9 @@
 """One connection of a client, and what is told to bytes that are not HTTP.
 
-The parser answers those with 400 before any middleware of ours is asked. aiohttp logs each with its stack, which lets anyone who can connect fill the operator's log, and
-tells the sender which bytes it stumbled over: a credential, if that was the line. Here they are
-counted and told what they are, nothing more.
+The parser answers those with 400 before any middleware of ours is asked. aiohttp logs each with
+its stack, which lets anyone who can connect fill the operator's log, and tells the sender which
+bytes it stumbled over: a credential, if that was the line. Here they are counted and told what they
+are, nothing more.
 """
 
 from __future__ import annotations
@@ -13,7 +14,7 @@ from typing import Any
 from aiohttp import web
 from aiohttp.http import HttpProcessingError
 
-from pbac.web.middleware import Refused
+from pbac.web.refused import Refused
 
 
 class Connection(web.RequestHandler):

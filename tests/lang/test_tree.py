@@ -12,7 +12,7 @@ from hypothesis import strategies as st
 from lark import Token as LarkToken
 from lark import UnexpectedInput
 
-from pbac.lang import mistake, tables
+from pbac.lang import mistake, tables, tree
 from pbac.lang.grammar import make_tables, render_tables
 from pbac.lang.tree import Branch, Token, read_tree
 
@@ -94,9 +94,10 @@ def test_the_kept_tables_are_what_lark_makes_of_the_grammar():
     )
 
 
-def test_tables_of_another_grammar_are_not_used(monkeypatch):
+def test_tables_of_another_grammar_are_not_used_but_made_anew(monkeypatch):
     changed = tables.grammar_text().replace('"package" NAME', '"bundle" NAME')
-    monkeypatch.setattr(tables, "grammar_text", lambda: changed)
-    found = tables.tables.__wrapped__()
-    assert found.digest == tables.digest_of(changed)
-    assert any("(?P<BUNDLE>bundle)" in words.pattern for words in found.words)
+    for module in (tables, tree):
+        monkeypatch.setattr(module, "grammar_text", lambda: changed)
+    assert tables.kept_tables() is None
+    assert tree._automaton.__wrapped__().read("bundle x", "file")
+    assert tree._automaton.__wrapped__().read("package x", "file") is None
