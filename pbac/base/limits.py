@@ -149,5 +149,6 @@ AUDIT_TAIL_RECORDS_MAX: Final = 100_000
 # --- Duties --------------------------------------------------------------------------------
 QUOTA_BUCKETS_MAX: Final = 100_000
 QUOTA_CALLS_MAX: Final = 100_000
+APPROVALS_MAX: Final = 16
 REDACTION_CHARACTERS_MAX: Final = 1_000_000
 REDACTION_PATTERNS_CACHED_MAX: Final = 256
