@@ -1,7 +1,7 @@
 """The compiler: policy files and data documents in, a `Program` or diagnostics out.
 
     sources ──parse──▶ trees ──resolve──▶ packages ──check──▶ sound packages
-            ──generate──▶ rules ──digest──▶ Program
+            ──generate──▶ rules ──cost──▶ affordable rules ──digest──▶ Program
 
 `STAGES` is the list, in order; each is timed. A stage adds to what is known or to what is wrong.
 Trees are needed to resolve anything, so a syntax error ends the run after `parse`; names and kinds
@@ -31,6 +31,7 @@ from pbac.base.diagnostics import Diagnostic, PolicyError, has_errors, in_order
 from pbac.base.source import Source
 from pbac.lang import nodes
 from pbac.lang.check import check
+from pbac.lang.cost import Cost, cost_of, over_budget, rule_steps
 from pbac.lang.emit import Places
 from pbac.lang.generate import Question, generate_rule
 from pbac.lang.parse import parse
@@ -53,6 +54,7 @@ class Compilation:
         version: of the policy set these sources and data make, whether or not it is sound.
         trees: of every source that parsed; the next run starts from them.
         packages: what a next run may share; an earlier run's when this one made none.
+        cost: of the dearest call; None when it did not come to counting.
         timings: stage → seconds, in the order of `STAGES`, for the stages that ran.
     """
 
@@ -63,6 +65,7 @@ class Compilation:
     trees: Trees
     packages: tuple[CompiledPackage, ...]
     timings: Mapping[str, float]
+    cost: Cost | None = None
 
 
 @dataclass(slots=True, kw_only=True)
@@ -77,6 +80,7 @@ class _Work:
     resolved: Resolved | None = None
     packages: tuple[CompiledPackage, ...] = ()
     version: str = ""
+    cost: Cost | None = None
     program: Program | None = None
     diagnostics: list[Diagnostic] = field(default_factory=list)
 
@@ -127,6 +131,7 @@ def compile_program(
         trees=work.trees,
         packages=work.packages or (previous.packages if previous else ()),
         timings=timings,
+        cost=work.cost,
     )
 
 
@@ -179,6 +184,12 @@ def _generate(work: _Work) -> None:
     work.packages = tuple(packages)
 
 
+def _cost(work: _Work) -> None:
+    work.cost = cost_of([rule for package in work.packages for rule in package.rules])
+    if complaint := over_budget(work.cost):
+        work.diagnostics.append(complaint)
+
+
 def _assemble(work: _Work) -> None:
     work.program = Program(
         version=program_version(work.sources, work.data),
@@ -195,6 +206,8 @@ STAGES: Final = (
     # Kinds are known of all that could be resolved: one run tells both kinds of mistake.
     Stage(name="check", run=_check, after_errors=True),
     Stage(name="generate", run=_generate, after_errors=False),
+    # Law 4: what rules can cost is counted with them, so that a package which stays is not recounted.
+    Stage(name="cost", run=_cost, after_errors=False),
     # Last, because patterns are compiled by `generate` and may still be refused there.
     Stage(name="digest", run=_assemble, after_errors=False),
 )
@@ -291,6 +304,7 @@ def _rule(
         ),
         expires_ms=expires_ms,
         shadow=any(annotation.name == "shadow" for annotation in rule.annotations),
+        steps=rule_steps(rule),
     )
 
 
