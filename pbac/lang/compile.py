@@ -31,6 +31,7 @@ from pbac.base.diagnostics import Diagnostic, PolicyError, has_errors, in_order
 from pbac.base.source import Source
 from pbac.lang import nodes
 from pbac.lang.check import check
+from pbac.lang.check_data import check_data
 from pbac.lang.cost import Cost, cost_of, over_budget, rule_steps
 from pbac.lang.emit import Places
 from pbac.lang.generate import Question, generate_rule
@@ -74,6 +75,7 @@ class _Work:
 
     sources: tuple[Source, ...]
     data: Data
+    places: Mapping[str, str]
     schema: Schema
     previous: Compilation | None
     trees: dict[Source, nodes.Package] = field(default_factory=dict)
@@ -103,6 +105,7 @@ def compile_program(
     sources: Sequence[Source],
     data: Data,
     *,
+    places: Mapping[str, str] | None = None,
     schema: Schema = BUILT_IN,
     previous: Compilation | None = None,
 ) -> Compilation:
@@ -111,11 +114,12 @@ def compile_program(
     Args:
         sources: in any order; names must be unique.
         data: the operator's documents by name.
+        places: the file of each document, which says whose it is (`check_data`).
         schema: what the checker knows about requests.
         previous: an earlier run to share trees and functions with; never changes the outcome.
     """
     ordered = tuple(sorted(sources, key=lambda source: source.name))
-    work = _Work(sources=ordered, data=data, schema=schema, previous=previous)
+    work = _Work(sources=ordered, data=data, places=places or {}, schema=schema, previous=previous)
     timings = {}
     for stage in STAGES:
         if has_errors(work.diagnostics) and not stage.after_errors:
@@ -167,6 +171,7 @@ def _resolve(work: _Work) -> None:
 def _check(work: _Work) -> None:
     if work.resolved is not None:  # a file that did not parse keeps the whole set unresolved
         work.diagnostics += check(work.resolved, work.schema)
+        work.diagnostics += check_data(work.resolved.packages, work.places)
 
 
 def _generate(work: _Work) -> None:
