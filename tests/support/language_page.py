@@ -8,18 +8,20 @@ from __future__ import annotations
 import json
 import re
 from collections.abc import Iterator
+from pathlib import Path
 from typing import Any
 
 from pbac.base.source import Source
 from pbac.lang import nodes
 from pbac.lang.interpret import value
-from pbac.lang.parse import grammar_text, parse
+from pbac.lang.parse import parse
 from pbac.lang.truth import UNKNOWN, Truth, conjunction, disjunction, negation
 from pbac.lang.words import RESERVED
 from pbac.model.request import FIELDS, UNDETERMINED_WHEN_LISTING, DecisionRequest
 from pbac.pdp.administration import prepare
 from pbac.pdp.engine import decide
 
+GRAMMAR = Path(__file__).parent.parent.parent / "grammar/pbac.lark"
 ROW = "| {} |\n"
 
 
@@ -143,7 +145,7 @@ def _grammar() -> str:
 
 
 def _grammar_lines() -> Iterator[str]:
-    for line in grammar_text().splitlines():
+    for line in GRAMMAR.read_text("utf-8").splitlines():
         heading = re.fullmatch(r"// -+ (.+)", line)
         if heading:
             yield f"# {heading[1]}"
