@@ -35,7 +35,7 @@ from pbac.lang.texts import render_text
 from pbac.lang.truth import Truth
 from pbac.model.decision import Cause, Decision, Effect
 from pbac.model.request import DecisionRequest
-from pbac.pdp.delegation import narrowed
+from pbac.pdp.delegation import acts_alone, narrowed
 from pbac.pdp.index import key_of
 from pbac.pdp.plan import Candidate, Candidates, Higher, Plan
 from pbac.pdp.policy_set import PolicySet
@@ -50,7 +50,7 @@ _Blamed: TypeAlias = Mapping[str, tuple[str, ...]]
 def decide(policy_set: PolicySet, request: DecisionRequest) -> Decision:
     """The decision on one call. Total: a defect of ours is a denial with its traceback inside."""
     try:
-        if request.chain.get("actors"):
+        if not acts_alone(request):
             request = narrowed(request, policy_set.tiers)
         call = request.call
         try:
@@ -153,7 +153,7 @@ def _not_permitted(policy_set: PolicySet, request: DecisionRequest, plan: Plan) 
 
 def _nearest(policy_set: PolicySet, request: DecisionRequest, plan: Plan) -> Higher | None:
     """The lowest tier that would be permitted this very call, found by deciding for it."""
-    if request.chain.get("actors"):
+    if not acts_alone(request):
         return None  # another tier of the caller alone would not be the lowest of its chain
     for higher in plan.higher:
         raised = replace(request, agent={**request.agent, "tier": higher.tier})
