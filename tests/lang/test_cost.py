@@ -5,8 +5,9 @@ from __future__ import annotations
 from dataclasses import replace
 
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
+from pdp.oracle import SERVERS, TOOLS, policy_sets, request
 
 from pbac.base.limits import (
     EVALUATION_STEPS_MAX,
@@ -193,10 +194,10 @@ def test_rules_of_other_servers_are_not_asked():
     assert globbed.steps > together.steps
 
 
-def test_the_bound_is_never_below_what_a_call_asks(make, monkeypatch):
+def test_the_bound_is_never_below_what_a_call_asks(make):
     """Random targets: what the index finds for any tool and server is never dearer."""
-    from pdp.oracle import SERVERS, TOOLS, policy_sets, request
 
+    @settings(max_examples=60)
     @given(policy_sets(make))
     def check(policy_set):
         rules = [replace(rule, steps=7 + n) for n, rule in enumerate(policy_set.rules)]
