@@ -89,8 +89,8 @@ def test_no_evaluation_takes_more_steps_than_were_counted_at_load(make):
     @given(make.expressions(), st.lists(make.requests(), min_size=3, max_size=3), make.DATA)
     def check(expression, requests, data):
         most = steps_of(expression)
-        for request in requests:
-            assert 0 < truth_steps(expression, request, data) <= most
+        for asked in requests:
+            assert 0 < truth_steps(expression, asked, data) <= most
 
     check()
 
