@@ -36,7 +36,7 @@ from pbac.duties.table import JOINS
 from pbac.gateway.enforce import READABLE
 from pbac.lang import read_duties
 from pbac.lang.check_duties import ENFORCED_DUTIES, ISSUANCE_DUTIES
-from pbac.lang.functions import FUNCTIONS
+from pbac.lang.functions import FUNCTIONS, Function
 from pbac.mcp.methods import METHODS
 from pbac.mcp.versions import LEGACY_VERSIONS, MODERN_VERSIONS
 from pbac.mcp.wire_errors import WIRE_ERRORS
@@ -286,11 +286,20 @@ def _users(name: str) -> str:
 
 def operators() -> Table:
     rows = [
-        (code(name), ", ".join(row.operands), row.result, str(row.cost))
+        (code(name), ", ".join(row.operands), row.result, _cost(row))
         for name, row in FUNCTIONS.items()
         if not name.startswith("version ")
     ]
     return Table(("operator or function", "takes", "gives", "cost", "meaning*"), rows)
+
+
+def _cost(row: Function) -> str:
+    grown = {
+        "text": " + 1 a character",
+        "list": f" + {row.cost} an item",
+        "tree": f" + {row.cost} a part",
+    }
+    return f"{row.cost}{grown.get(row.grows, '')}"
 
 
 def routes() -> Table:
