@@ -1,6 +1,6 @@
 """What OPA answers: live where `.ci/run` has put `opa`, and as it was recorded everywhere.
 
-`python tests/rego/opa.py --record` (from the repository) asks OPA anew and writes `recorded.json`.
+`PYTHONPATH=tests python tests/rego/opa.py --record` asks OPA anew and writes `recorded.json`.
 """
 
 from __future__ import annotations
@@ -87,5 +87,4 @@ def _input(asked):
 
 
 if __name__ == "__main__" and sys.argv[1:] == ["--record"]:
-    sys.path.insert(0, str(Path(__file__).parent.parent))
     _record()
