@@ -52,6 +52,7 @@ class Compilation:
         program: None when there is an error among the diagnostics.
         version: of the policy set these sources and data make, whether or not it is sound.
         trees: of every source that parsed; the next run starts from them.
+        resolved: what names mean, for lint; None when a file did not parse.
         packages: what a next run may share; an earlier run's when this one made none.
         timings: stage → seconds, in the order of `STAGES`, for the stages that ran.
     """
@@ -61,6 +62,7 @@ class Compilation:
     diagnostics: tuple[Diagnostic, ...]
     sources: tuple[Source, ...]
     trees: Trees
+    resolved: Resolved | None
     packages: tuple[CompiledPackage, ...]
     timings: Mapping[str, float]
 
@@ -125,6 +127,7 @@ def compile_program(
         diagnostics=in_order(work.diagnostics),
         sources=ordered,
         trees=work.trees,
+        resolved=work.resolved,
         packages=work.packages or (previous.packages if previous else ()),
         timings=timings,
     )
