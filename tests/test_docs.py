@@ -34,8 +34,10 @@ from pbac.cli import COMMANDS, group
 from pbac.duties.table import JOINS
 from pbac.gateway.enforce import READABLE
 from pbac.lang import read_duties
-from pbac.lang.check_rules import ISSUANCE_DUTIES, SUPPORTED_DUTIES
+from pbac.lang.check_duties import ENFORCED_DUTIES, ISSUANCE_DUTIES
+from pbac.lang.codes import CODES
 from pbac.lang.functions import FUNCTIONS
+from pbac.lang.lints import LINTS
 from pbac.mcp.methods import METHODS
 from pbac.mcp.versions import LEGACY_VERSIONS, MODERN_VERSIONS
 from pbac.mcp.wire_errors import WIRE_ERRORS
@@ -160,7 +162,7 @@ def duties() -> Table:
     rows = []
     for kind in kinds:
         phase = "tokens" if kind in ISSUANCE_DUTIES else "calls"
-        rows.append((code(kind), phase, "yes" if kind in SUPPORTED_DUTIES else "refused at load"))
+        rows.append((code(kind), phase, "yes" if kind in ENFORCED_DUTIES else "not yet: denied"))
     return Table(("duty", "of", "carried out", "parameters*", "join of several*"), rows)
 
 
@@ -224,8 +226,11 @@ def _yes(truth: bool) -> str:
 
 
 def diagnostics() -> Table:
-    rows = [(code(word), severity) for word, severity in sorted(emitted().items())]
-    return Table(("code", "severity", "meaning*"), rows)
+    rows = [
+        (f"[`{word}`](#{word})", str(row.severity), row.meaning)
+        for word, row in sorted(CODES.items())
+    ]
+    return Table(("code", "severity", "meaning"), rows)
 
 
 def emitted() -> dict[str, str]:
@@ -256,8 +261,9 @@ def _told(tree: ast.Module) -> Iterator[str]:
     for node in ast.walk(tree):
         if isinstance(node, ast.Return) and isinstance(node.value, ast.Tuple):
             first, *rest = node.value.elts or [None]
-            if len(rest) == 2 and isinstance(first, ast.Constant) and isinstance(first.value, str):
-                yield first.value
+            word = first.value if isinstance(first, ast.Constant) else None
+            if len(rest) == 2 and isinstance(word, str) and re.fullmatch(r"[a-z-]+", word):
+                yield word
 
 
 def _calls(path: Path) -> Iterator[ast.Call]:
@@ -405,8 +411,16 @@ def test_every_command_has_a_module_that_the_reference_describes():
         assert f"\n## pbac {name}" in page
 
 
+def test_every_code_word_of_the_sources_is_in_the_table_with_its_severity():
+    found = emitted()
+    table = {word: str(row.severity) for word, row in CODES.items()}
+    assert {word for word in table if word not in found} <= LINTS.keys()  # without a hyphen
+    found = {word: "lint" if word in LINTS else severity for word, severity in found.items()}
+    assert found.items() <= {**table, **dict.fromkeys(LINTS, "lint")}.items()
+
+
 def test_a_duty_that_is_carried_out_has_a_join():
-    assert set(JOINS) == SUPPORTED_DUTIES - ISSUANCE_DUTIES
+    assert set(JOINS) == ENFORCED_DUTIES - ISSUANCE_DUTIES
 
 
 if __name__ == "__main__":

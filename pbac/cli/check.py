@@ -67,7 +67,7 @@ _FORMS: Final[Mapping[str, _Form]] = {
 }
 
 
-class _Level(click.ParamType):
+class _Level(click.ParamType[tuple[str, Severity | None]]):
     """`CODE=LEVEL`, both known, and the code none of an error."""
 
     name = "CODE=LEVEL"
@@ -77,7 +77,9 @@ class _Level(click.ParamType):
 
         code, _, level = str(value).partition("=")
         if code not in CODES:
-            self.fail(f"there is no code `{code}`; {did_you_mean(code, CODES) or ''}", None, context)
+            self.fail(
+                f"there is no code `{code}`; {did_you_mean(code, CODES) or ''}", None, context
+            )
         if CODES[code].severity is Severity.ERROR:
             self.fail(f"`{code}` is an error and stays one", None, context)
         if level not in (*_WORDS, OFF):
@@ -160,9 +162,10 @@ def _echo_summary(loaded: Loaded, found: Sequence[Diagnostic], fail_on: Severity
 
 def _summary(loaded: Loaded, found: Sequence[Diagnostic]) -> str:
     compilation = loaded.publication.compilation
-    program = compilation.program if compilation else None
     told = render_summary(found)
-    if program is None:
+    if compilation is None or compilation.program is None:
         return told
+    program = compilation.program
     rules = sum(len(package.rules) for package in program.packages)
-    return f"{told} ({rules} rule{'s' if rules != 1 else ''})"
+    cost = f", a call costs at most {compilation.cost.steps:,} steps" if compilation.cost else ""
+    return f"{told} ({rules} rule{'s' if rules != 1 else ''}{cost})"

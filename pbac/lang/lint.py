@@ -39,8 +39,13 @@ def lint(
         now_ms: the time of day in milliseconds, for what expires.
         schema: what the compiler was given.
     """
+    whole = len(compilation.trees) == len(compilation.sources)
     return linted(
-        compilation.resolved, compilation.sources, compilation.diagnostics, now_ms, schema
+        compilation.resolved if whole else None,  # another run's, when a file did not parse
+        compilation.sources,
+        compilation.diagnostics,
+        now_ms,
+        schema,
     )
 
 
@@ -80,6 +85,7 @@ def _found(resolved: Resolved, now_ms: int, schema: Schema, *, sound: bool) -> I
         resolved=resolved,
         schema=schema,
         now_ms=now_ms,
+        sound=sound,
         rules=rules,
         barren=frozenset(rule for rule in rules if is_barren(rule)),
     )

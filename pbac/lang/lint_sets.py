@@ -17,7 +17,7 @@ from pbac.lang.targets import names_matcher, texts
 
 def unused_definitions(linting: Linting) -> Iterator[Finding]:
     """Definitions that no rule uses, not by way of others either."""
-    for package in linting.resolved.packages:
+    for package in linting.resolved.packages if linting.sound else ():
         used = _used(package)
         for definition in package.definitions:
             if definition.name not in used:
@@ -68,7 +68,7 @@ def empty_tests(linting: Linting) -> Iterator[Finding]:
 
 def untested_rules(linting: Linting) -> Iterator[Finding]:
     """Rules that no test of their package names or could meet. `pbac test --coverage` is exact."""
-    for package in linting.resolved.packages:
+    for package in linting.resolved.packages if linting.sound else ():
         if package.rules and not package.tests:
             message = f"`package {package.name}` has no tests"
             help_ = 'add `test "…"` with a call that each rule decides'

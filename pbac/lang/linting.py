@@ -28,10 +28,12 @@ class Linting:
             with errors, whose claims nobody can rely on.
         barren: those of them that no request ever makes apply.
         now_ms: the clock, in milliseconds.
+        sound: no error was found, so what is nowhere in the set really is nowhere.
     """
 
     resolved: Resolved
     schema: Schema
     now_ms: int
+    sound: bool
     rules: tuple[Claimed, ...] = ()
     barren: frozenset[Claimed] = frozenset()

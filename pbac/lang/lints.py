@@ -78,6 +78,9 @@ LINTS: Final[Mapping[str, Lint]] = {
         unconfined_globs,
     ),
     "untested-rule": _note("A rule that no test of its package could meet.", untested_rules),
+    "unenforced-duty": _warning(
+        "A duty that the gateway cannot carry out yet: what it applies to is denied.", None
+    ),
     "unused-allow": _warning("A `# pbac: allow` that silences nothing.", None),
     "unused-definition": _warning("A definition that no rule uses.", unused_definitions),
     "user-may-be-absent": _warning(

@@ -54,8 +54,8 @@ def dense(make):
         leaf,
         leaf,
         leaf.map(make.not_),
-        few.map(lambda l: make.and_(*l)),
-        few.map(lambda l: make.or_(*l)),
+        few.map(lambda leaves: make.and_(*leaves)),
+        few.map(lambda leaves: make.or_(*leaves)),
     )
     globs = ["get_*", "*", "**", "get_x*", "get_**", "put.*", "*_x"]
     names = st.lists(st.sampled_from(TOOLS + globs), min_size=1, max_size=2)
