@@ -39,11 +39,14 @@ ERRORS: Final[Mapping[str, str]] = {
     "file-too-large": "A policy file over the limit, found while reading.",
     "foreign-data": "A sealed package reads a data document that another package's owner may change.",
     "foreign-operator": "An operator of another language: `&&`, `=`, `+`, … The help has ours.",
+    "foreign-syntax": "A construct of another language: braces around rules, `if`, `else`, `:=`, `;`, … "
+    "The help has ours.",
     "lookalike-letter": "A letter of another script stands for one it looks like, as in `реrmit`.",
     "misplaced-clause": "Clauses stand in the order `for`, `on`, `when`/`unless`, `because`, `internal`, "
     "`then`.",
     "misplaced-duty": "A duty of tokens in a rule about calls, or the other way round.",
     "missing-clause-word": "A target without its `for` or `on`.",
+    "missing-comma": "Names of a target without a comma between them.",
     "missing-on": "A permit does not say what it permits.",
     "missing-operand": "A value is missing beside an operator.",
     "missing-operator": "Two values without an operator between them.",
@@ -72,6 +75,7 @@ ERRORS: Final[Mapping[str, str]] = {
     "too-large": "A file or document over the limit, not read.",
     "too-many": "Too many rules, definitions or tests in the set.",
     "too-many-files": "Too many files in the folder.",
+    "trailing-comma": "A list of names that ends with a comma.",
     "unknown-bucket": "`limit … by` a word that is no bucket.",
     "unknown-escape": "A backslash before a character that is no escape.",
     "unknown-field": "The request has no such field.",
