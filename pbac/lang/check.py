@@ -2,7 +2,7 @@
 
 The theory is Law 3 read backwards. At run time a value of the wrong kind is unknown, and unknown
 denies: a permit stays silent, a forbid applies. That is safe and useless. So whatever can be seen
-to be unknown *always* is an error here, and whatever is unknown *often* is a warning with its fix.
+to be unknown *always* is an error here, and whatever is unknown *often* is for `lint` to tell.
 
     expressions   kinds from the request's table, from below      `check_expressions`
     rules         targets, annotations, texts, duties             `check_rules`
@@ -41,7 +41,7 @@ def check(resolved: Resolved, schema: Schema = BUILT_IN) -> tuple[Diagnostic, ..
         for definition in package.definitions:
             _check_definition(definition, checking)
         for rule in package.rules:
-            check_rule(rule, package, checking)
+            check_rule(rule, checking)
         for test in package.tests:
             _check_test(test, package, rules, checking)
     return in_order(found) if found else ()
@@ -67,10 +67,6 @@ def _check_test(
             _check_given(step, checking)
         else:
             _check_names(step, package, rules, checking)
-    if not any(isinstance(step, nodes.Expectation) for step in test.steps):
-        message = f'the test "{test.name}" expects nothing'
-        help_ = "add `call tool { … } => permit` or `=> deny`"
-        checking.warn("empty-test", message, test.span, help=help_)
 
 
 def _check_given(given: nodes.Given, checking: Checking) -> None:
