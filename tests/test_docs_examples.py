@@ -23,6 +23,8 @@ from pbac.audit.log import AuditLog
 from pbac.audit.record import GatewayRecord
 from pbac.base.clock import SystemClock
 from pbac.base.source import Source
+from pbac.lang.codes import CODES
+from pbac.lang.lint import lint
 from pbac.pdp.administration import prepare
 
 ROOT = Path(__file__).parent.parent
@@ -88,16 +90,59 @@ def _ids(given: list[tuple[Path, list[str], str]]) -> list[str]:
     return [f"{path.stem}-{number}" for number, (path, _, _) in enumerate(given)]
 
 
+def sources(name: str, text: str) -> list[Source]:
+    """The files of a block, parted by `# file: NAME`; without one it is a file below `HEADER`."""
+    parts = re.split(r"^# file: (\S+)\n", text, flags=re.MULTILINE)
+    if len(parts) > 1:
+        return [Source(*pair) for pair in zip(parts[1::2], parts[2::2], strict=True)]
+    whole = text if re.search(r"^(sealed )?package ", text, re.MULTILINE) else HEADER + text
+    return [Source(f"{name}.pbac", whole)]
+
+
+def earned(name: str, text: str) -> set[str]:
+    """The codes that a block earns: the compiler's, those of its tests, and lint's."""
+    publication = prepare(sources(name, text))
+    found = lint(publication.compilation, SystemClock().now_ms())
+    return {each.code for each in found} | ({"test-failed"} if publication.failures else set())
+
+
 @pytest.mark.parametrize(("path", "info", "text"), fences("pbac"), ids=_ids(fences("pbac")))
 def test_a_policy_example_is_sound_or_earns_what_it_says(path, info, text):
-    whole = text if re.search(r"^(sealed )?package ", text, re.MULTILINE) else HEADER + text
-    publication = prepare([Source(f"{path.name}.pbac", whole)])
     if "bad" in info:
-        earned = {each.code for each in publication.diagnostics}
-        earned |= {"test-failed"} if publication.failures else set()
-        assert info[-1] in earned
+        assert info[-1] in earned(path.name, text)
     else:
-        assert publication.problems() == ()
+        assert prepare(sources(path.name, text)).problems() == ()
+
+
+# --- every diagnostic is shown --------------------------------------------------------------------
+
+USUAL = {"no-reason", "untested-rule"}
+"""Notes that hardly an example of a few lines is without."""
+SECTION = re.compile(r"^### `([a-z0-9-]+)`\n\n(.*?)(?=^### |\Z)", re.MULTILINE | re.DOTALL)
+SHOWN = {
+    match[1]: match[2]
+    for match in SECTION.finditer((ROOT / "docs/reference/diagnostics.md").read_text("utf-8"))
+}
+
+
+def test_every_code_word_has_its_section_in_order():
+    assert list(SHOWN) == sorted(CODES)
+
+
+@pytest.mark.parametrize("word", CODES)
+def test_a_code_word_is_explained_and_its_wrong_example_earns_it_alone(word):
+    text = SHOWN[word]
+    assert text.startswith(f"**{CODES[word].severity}**: {CODES[word].meaning}\n")
+    blocks = [(match[1].split()[1:], match[2]) for match in FENCE.finditer(text)]
+    if not blocks:
+        assert re.search(r"^\*.{30,}\*$", text, re.MULTILINE), "say why there is no example"
+        return
+    (info, wrong), *right = blocks
+    assert info == ["bad", word]
+    assert earned("wrong", wrong) - (USUAL - {word}) == {word}
+    assert right
+    for _, each in right:
+        assert earned("right", each) <= USUAL - {word}
 
 
 STORIES = [p for p in PAGES if "console tested" in p.read_text("utf-8")]
