@@ -121,9 +121,16 @@ def request(chance, odd=3):
 
 
 def requests(chance, many):
-    """Requests about one or two tools, so that what a plan costs is paid once or twice."""
-    about = [request(chance).call for _ in range(2)]
-    return [changed(request(chance), call=chance.one(about)) for _ in range(many)]
+    """Requests of one or two tiers about one or two tools: what plans cost is paid once or twice."""
+    about = [request(chance) for _ in range(chance.one([1, 1, 2]))]
+    found = []
+    for _ in range(many):
+        asked, like = request(chance), chance.one(about)
+        agent = {**asked.agent, "tier": like.agent.get("tier")}
+        if agent["tier"] is None:
+            del agent["tier"]
+        found.append(changed(asked, call=like.call, agent=agent))
+    return found
 
 
 def changed(asked, **roots):
