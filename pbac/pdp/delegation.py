@@ -10,12 +10,13 @@ from pbac.lang.comparisons import items_of
 from pbac.model.request import DecisionRequest
 from pbac.model.values import Value
 
-_NOBODY: Final[list[Value]] = []
+NOBODY: Final[list[Value]] = []
+"""The actors of an agent that acts by itself. INVARIANT: nobody writes to it."""
 
 
 def acts_alone(request: DecisionRequest) -> bool:
     """Nobody stands between the agent and its user. What is no list of actors is not nobody."""
-    return bool(request.chain.get("actors", _NOBODY) == _NOBODY)
+    return bool(request.chain.get("actors", NOBODY) == NOBODY)
 
 
 def narrowed(request: DecisionRequest, tiers: tuple[str, ...]) -> DecisionRequest:

@@ -6,6 +6,8 @@ The nodes in short are those of the language's own tests. Whatever is drawn is d
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import msgspec
 from lang.strategies import (
     FIELDS,
@@ -35,6 +37,8 @@ from lang.strategies import (
 )
 from pdp.oracle import NOW, SERVERS, TOOL_PATTERNS, TOOLS, assembled
 
+from pbac.base.source import NOWHERE
+from pbac.lang import nodes
 from pbac.lang.functions import FUNCTIONS
 from pbac.model.request import DecisionRequest
 
@@ -117,9 +121,16 @@ def request(chance, odd=3):
 
 
 def requests(chance, many):
-    """Requests about one or two tools, so that what a plan costs is paid once or twice."""
-    about = [request(chance).call for _ in range(2)]
-    return [changed(request(chance), call=chance.one(about)) for _ in range(many)]
+    """Requests of one or two tiers about one or two tools: what plans cost is paid once or twice."""
+    about = [request(chance) for _ in range(chance.one([1, 1, 2]))]
+    found = []
+    for _ in range(many):
+        asked, like = request(chance), chance.one(about)
+        agent = {**asked.agent, "tier": like.agent.get("tier")}
+        if agent["tier"] is None:
+            del agent["tier"]
+        found.append(changed(asked, call=like.call, agent=agent))
+    return found
 
 
 def changed(asked, **roots):
@@ -282,12 +293,21 @@ def random_rule(chance, effect=None, most=2):
     conditions = [
         when(condition(chance), negated=chance.odds(25)) for _ in range(chance.randint(0, most))
     ]
-    return rule(
+    written = rule(
         effect or chance.one(EFFECTS),
         *(who(chance) for _ in range(chance.one([0, 0, 1, 1, 2]))),
         *(what(chance) for _ in range(chance.one([0, 1, 1, 1, 2]))),
         *conditions,
     )
+    if chance.odds(60):
+        return written
+    return replace(written, because=said(chance), internal=said(chance))
+
+
+def said(chance):
+    """A text that shows what the request or the data hold."""
+    shown = path(chance.one(["args.a", "args.b", "agent.id", "call.tool", "data.orgs.u1"]))
+    return nodes.Text(span=NOWHERE, parts=("about ", shown))
 
 
 def policy_set(chance, most=8):
