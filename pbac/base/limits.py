@@ -55,6 +55,8 @@ SYNTAX_ERRORS_MAX: Final = 20
 RENDERED_LINE_COLUMNS_MAX: Final = 160
 DEFINITIONS_MAX: Final = 5_000
 TESTS_MAX: Final = 10_000
+CASE_FILE_BYTES_MAX: Final = 1024 * 1024
+CASE_FILES_MAX: Final = 200
 
 # Answers of the index that are kept, by (server, tool): callers choose tool names.
 INDEX_KEYS_MAX: Final = 10_000

@@ -15,7 +15,7 @@ from pbac.base.render import render, render_line
 from pbac.base.source import Source
 from pbac.lang.compile import Compilation, compile_program
 from pbac.pdp.cases import CaseResult, run_tests
-from pbac.pdp.policy_set import PolicySet
+from pbac.pdp.policy_set import PolicySet, policy_set_of
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -66,14 +66,14 @@ def prepare(
         sources, data or {}, previous=previous.compilation if previous else None
     )
     kept = tuple(sources)
-    if compilation.program is None or has_errors(compilation.diagnostics):
+    policy_set = policy_set_of(compilation)
+    if policy_set is None or has_errors(compilation.diagnostics):
         return Publication(
             policy_set=None,
             diagnostics=compilation.diagnostics,
             sources=kept,
             compilation=compilation,
         )
-    policy_set = PolicySet(compilation.program, {source.name: source.text for source in kept})
     failures = tuple(result for result in run_tests(policy_set) if not result.passed)
     return Publication(
         policy_set=None if failures else policy_set,
