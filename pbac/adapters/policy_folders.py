@@ -26,7 +26,7 @@ def policy_sets(path: Path) -> tuple[Path, ...]:
     if not path.is_dir() or _is_set(path):
         return (path,)
     folders = [folder for folder in _folders(path) if _holds_policies(folder)]
-    if len(folders) < 2:  # noqa: PLR2004 - two are several
+    if len(folders) < 2:
         return (path,)
     return tuple(found for folder in folders for found in policy_sets(folder))
 

@@ -81,9 +81,7 @@ def read_case_file(source: Source, program: Program) -> CaseFile:
     return CaseFile(source=source, package=package.name, tests=tests)
 
 
-def _package(
-    tree: Placed, program: Program, found: list[Diagnostic]
-) -> CompiledPackage | None:
+def _package(tree: Placed, program: Program, found: list[Diagnostic]) -> CompiledPackage | None:
     """The package that is tested; a set of one package need not say which."""
     packages = {package.name: package for package in program.packages}
     given = tree.value.get("package") if type(tree.value) is dict else None
@@ -119,9 +117,7 @@ class _World:
 class _Reader:
     """Reads one file, and notes whatever is wrong in `found`."""
 
-    def __init__(
-        self, program: Program, package: CompiledPackage, found: list[Diagnostic]
-    ) -> None:
+    def __init__(self, program: Program, package: CompiledPackage, found: list[Diagnostic]) -> None:
         self._tiers = program.tiers
         self._package = package.name
         self._rules = [rule.name for each in program.packages for rule in each.rules]
@@ -146,7 +142,7 @@ class _Reader:
         members = self._record(test, _TEST_KEYS, "a test")
         name = self._text(members.get("name")) or f"test {number}"
         world = self._given(shared, members.get("given"))
-        asked = {word: members[word] for word in ASKED if word in members}
+        asked: dict[str, Placed] = {word: members[word] for word in ASKED if word in members}
         if "rows" not in members:
             yield from self._row(test, members, name, asked, world)
             return
@@ -168,7 +164,7 @@ class _Reader:
         asked: Mapping[str, Placed],
         world: _World,
     ) -> Iterator[nodes.Test]:
-        own = {word: members[word] for word in ASKED if word in members}
+        own: dict[str, Placed] = {word: members[word] for word in ASKED if word in members}
         asked = own or asked
         if len(asked) != 1 or "expect" not in members:
             message = "a row asks one thing and says what it expects"
@@ -183,7 +179,7 @@ class _Reader:
         step = nodes.Expectation(
             span=row.span, what=cast("Any", what), subject=tool, arguments=None, **expected
         )
-        steps = (*_givens(world, row.span), step)
+        steps: tuple[nodes.Given | nodes.Expectation, ...] = (*_givens(world, row.span), step)
         yield nodes.Test(span=row.span, name=name, steps=steps)
 
     def _expectation(self, what: str, written: Placed) -> dict[str, Any] | None:

@@ -119,9 +119,7 @@ class _Placing:
     def _body(self, written: Written, definition: nodes.Definition) -> Place:
         key: Key = ("define", written.package, definition.name)
         body = self._writings.body(written)
-        place = Place(
-            what="define", key=key, span=definition.name_span, asked=self._asked(written)
-        )
+        place = Place(what="define", key=key, span=definition.name_span, asked=self._asked(written))
         return self._within(place, body)
 
     def _joined(self, written: Written) -> Written | None:

@@ -25,8 +25,7 @@ def render_table(coverage: Coverage, styles: Mapping[str, str] = PLAIN) -> str:
         told = _styled(f"{reached:>3}%", styles.get("error" if reached < 100 else "help"))
         lines.append(f"  {_title(spot):<{width}}  {told}")
         lines += [
-            f"    {each.span.line:>4}  {shown(each.text)}  {_never(each)}"
-            for each in _told(spot)
+            f"    {each.span.line:>4}  {shown(each.text)}  {_never(each)}" for each in _told(spot)
         ]
     seen, asked = counted(coverage.spots)
     lines.append(f"  {seen} of {asked} outcomes seen, {percent(coverage.spots)}%")
@@ -124,7 +123,12 @@ def _lcov(source: str, spots: Iterable[Spot]) -> str:
                 branches.append(f"BRDA:{line},{block},{number},{int(truth in spot.seen)}")
     told = [f"DA:{line},{hit}" for line, hit in sorted(lines.items())]
     hits = sum(branch.endswith(",1") for branch in branches)
-    totals = [f"BRF:{len(branches)}", f"BRH:{hits}", f"LF:{len(lines)}", f"LH:{sum(lines.values())}"]
+    totals = [
+        f"BRF:{len(branches)}",
+        f"BRH:{hits}",
+        f"LF:{len(lines)}",
+        f"LH:{sum(lines.values())}",
+    ]
     return "\n".join(["TN:", f"SF:{source}", *branches, *told, *totals, "end_of_record"]) + "\n"
 
 

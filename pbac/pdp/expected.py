@@ -107,7 +107,7 @@ def _check(clause: str, names: tuple[str, ...]) -> None:
         if clause == "with" and name not in DUTY_WORDS:
             help_ = did_you_mean(name, DUTY_WORDS) or "duties are " + ", ".join(DUTY_WORDS)
             raise NotExpected(f"there is no duty `{name}`", help_)
-        root, _, rest = name.partition(".")
+        root = name.partition(".")[0]
         if clause == "unknown" and (root.split("[")[0] not in FIELDS or name.endswith(".")):
             help_ = did_you_mean(root, FIELDS) or "write a path such as `args.amount`"
             raise NotExpected(f"`{name}` is no path of a request", help_)

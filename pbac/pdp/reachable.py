@@ -7,12 +7,11 @@ be true some day), and is never too small: an outcome that is left out cannot co
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable
-from itertools import product
 from typing import Final, TypeAlias
 
 from pbac.lang import nodes, targets
 from pbac.lang.functions import function_of
+from pbac.lang.interpret import combined
 from pbac.lang.program import CompiledRule
 from pbac.lang.truth import Truth, conjunction, disjunction, negation, truth_of
 from pbac.model.request import FIELDS
@@ -102,14 +101,6 @@ def expression_outcomes(expression: nodes.Expression, *, on_token: bool = False)
     return _outcomes(expression, _TOKENS if on_token else _CALLS)
 
 
-def combined(parts: Iterable[Outcomes], fold: Callable[[Iterable[Truth]], Truth]) -> Outcomes:
-    """Every outcome that a choice of one from each part can have."""
-    found = frozenset({fold(())})
-    for part in parts:
-        found = frozenset(fold(pair) for pair in product(found, part))
-    return found
-
-
 def _outcomes(expression: nodes.Expression, known: frozenset[str]) -> Outcomes:
     match expression:
         case nodes.Literal():
@@ -135,7 +126,7 @@ def _has(path: nodes.Path, known: frozenset[str]) -> Outcomes:
     if path.text() in known or (not path.steps and path.root in FIELDS and path.root != "user"):
         return _TRUE
     # One step into a root of a request is never a step into something that is no record.
-    plain = len(path.steps) < 2 and path.root in FIELDS  # noqa: PLR2004
+    plain = len(path.steps) < 2 and path.root in FIELDS
     return DECIDED if plain and all(isinstance(s, nodes.Field) for s in path.steps) else ANYTHING
 
 
@@ -159,9 +150,7 @@ def _operation(expression: nodes.Operation, known: frozenset[str]) -> Outcomes:
     return DECIDED if _is_total(expression, kinds, known) else ANYTHING
 
 
-def _is_total(
-    expression: nodes.Operation, kinds: list[str | None], known: frozenset[str]
-) -> bool:
+def _is_total(expression: nodes.Operation, kinds: list[str | None], known: frozenset[str]) -> bool:
     """Is it never unknown, for operands of these kinds?"""
     name = expression.name
     if name == "in window":
@@ -190,7 +179,7 @@ def _is_there(expression: nodes.Expression, known: frozenset[str]) -> bool:
         case nodes.Path():
             return expression.text() in known
         case nodes.Default(path=path):
-            return DECIDED == _has(path, known) and _is_there(expression.fallback, known)
+            return _has(path, known) == DECIDED and _is_there(expression.fallback, known)
     return False
 
 

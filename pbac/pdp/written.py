@@ -55,8 +55,7 @@ class Writings:
         package, written = self._rules.get(rule.node.name_span, ("", rule.node))
         pairs = zip(rule.node.conditions, written.conditions, strict=True)
         return tuple(
-            self._written(meant.expression, written.expression, package)
-            for meant, written in pairs
+            self._written(meant.expression, written.expression, package) for meant, written in pairs
         )
 
     def body(self, use: Written) -> Written:
@@ -70,9 +69,7 @@ class Writings:
         for one, other in zip(meant, written, strict=True):
             yield self._written(one, other, whole.package)
 
-    def _written(
-        self, meant: nodes.Expression, written: nodes.Expression, package: str
-    ) -> Written:
+    def _written(self, meant: nodes.Expression, written: nodes.Expression, package: str) -> Written:
         found = Written(meant=meant, written=written, package=package)
         match written:
             case nodes.Apply(name=name) | nodes.Path(root=name, steps=()):
