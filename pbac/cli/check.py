@@ -7,7 +7,7 @@ from pathlib import Path
 import click
 
 from pbac.base.render import render_json, render_line, render_summary
-from pbac.cli.policy_files import PATH, Loaded, draw, exit_code, load
+from pbac.cli.policy_files import PATH, Loaded, draw, exit_code, load_sets
 
 
 @click.command()
@@ -24,10 +24,11 @@ from pbac.cli.policy_files import PATH, Loaded, draw, exit_code, load
 def command(context: click.Context, paths: tuple[Path, ...], form: str) -> None:
     """Read policies and tell every mistake, each with its place and what to write instead.
 
-    Every PATH is a policy set of its own: a folder with all the files in it, or one file.
+    Every PATH is a policy set of its own: a folder with all the files in it, or one file. A folder
+    without a policy of its own whose folders hold some is checked set by set.
     Ends with 1 when there is an error; warnings alone end with 0.
     """
-    sets = [load(path) for path in paths]
+    sets = load_sets(paths)
     found = [diagnostic for each in sets for diagnostic in each.diagnostics]
     if form == "json":
         click.echo(render_json(found), nl=False)

@@ -22,11 +22,10 @@ import copy
 import re
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, field, replace
-from datetime import UTC, datetime
 from typing import Any, Final, cast
 
 from pbac.base.diagnostics import Diagnostic, PolicyError, in_order
-from pbac.base.limits import JSON_INTEGER_MAX, TESTS_MAX
+from pbac.base.limits import TESTS_MAX
 from pbac.base.source import Source, Span
 from pbac.base.suggest import did_you_mean
 from pbac.lang import nodes
@@ -36,6 +35,7 @@ from pbac.model.values import MISSING
 from pbac.pdp.case_tree import CODE, Placed, read_tree
 from pbac.pdp.cases import FILLED_IN
 from pbac.pdp.expected import NotExpected, parse_expectation
+from pbac.pdp.moments import parse_duration, parse_moment
 
 ROOTS: Final = tuple(root for root in FIELDS if root != "call")
 """What may be given; the call itself is what a row asks."""
@@ -45,8 +45,6 @@ ASKED: Final = ("call", "list", "issue")
 _FILE_KEYS: Final = ("package", "given", "tests")
 _TEST_KEYS: Final = ("name", "given", "rows", "expect", *ASKED)
 _GIVEN_KEYS: Final = (*ROOTS, "now", "tools")
-_UNIT_MS: Final = {"s": 1_000, "m": 60_000, "h": 3_600_000, "d": 86_400_000, "w": 604_800_000}
-_DURATION: Final = re.compile(r"([0-9]{1,12})([smhdw])")
 _DOCUMENT: Final = re.compile(r"data\.[^.]+")
 _WHEN: Final = 'write a moment such as `"2026-07-01T09:00:00Z"`'
 
@@ -312,7 +310,7 @@ class _Reader:
         return value
 
     def _moment(self, placed: Placed) -> int | None:
-        found = _time(placed.value) if type(placed.value) is str else None
+        found = parse_moment(placed.value) if type(placed.value) is str else None
         if found is None:
             self.complain("no-such-date", f"`{placed.value}` is no moment", placed.span, _WHEN)
         return found
@@ -376,25 +374,11 @@ def _givens(world: _World, span: Span) -> Iterator[nodes.Given]:
 # --- markers ---------------------------------------------------------------------------------
 
 
-def _duration(text: str) -> int | None:
-    found = _DURATION.fullmatch(text)
-    value = int(found[1]) * _UNIT_MS[found[2]] if found else JSON_INTEGER_MAX + 1
-    return value if value <= JSON_INTEGER_MAX else None
-
-
-def _time(text: str) -> int | None:
-    try:
-        moment = datetime.fromisoformat(text)
-        return int(moment.timestamp()) * 1000 if moment.tzinfo is UTC else None
-    except (ValueError, OverflowError):
-        return None
-
-
 _MARKERS: Final[dict[str, Callable[[str], Any]]] = {
     "missing": lambda text: None if text else MISSING,
     "undeclared": lambda text: text or None,
-    "duration": _duration,
-    "time": _time,
+    "duration": parse_duration,
+    "time": parse_moment,
 }
 """Marker → the value for what stands behind it; None when that says nothing."""
 
