@@ -138,6 +138,8 @@ class _Reader:
 
     def _test(self, test: Placed, number: int, shared: _World) -> Iterator[nodes.Test]:
         members = self._record(test, _TEST_KEYS, "a test")
+        if type(test.value) is not dict:
+            return
         name = self._text(members.get("name")) or f"test {number}"
         world = self._given(shared, members.get("given"))
         asked: dict[str, Placed] = {word: members[word] for word in ASKED if word in members}

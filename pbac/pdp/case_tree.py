@@ -215,7 +215,7 @@ def _scalar(event: yaml.ScalarEvent, span: Span) -> Any:
             help_ = 'a marker in braces or brackets is put into quotes: `"!missing"`'
             raise refusal(f"the type `{event.tag}` is not read", span, help_)
         return f"{event.tag} {event.value}".strip()
-    text = str(event.value)
+    text = _whole(str(event.value), span)
     if not event.implicit[0]:  # written in quotes, or as a block
         return text
     if _JSON_WORD.fullmatch(text):
@@ -227,6 +227,14 @@ def _scalar(event: yaml.ScalarEvent, span: Span) -> Any:
         message = f"`{text}` is not the same to every reader of YAML"
         raise refusal(message if text else "a value is missing", span, _SAY_IT_PLAINLY)
     return text
+
+
+def _whole(text: str, span: Span) -> str:
+    """With pairs of surrogate escapes put together, as JSON does; half a pair is refused."""
+    try:
+        return text.encode("utf-16", "surrogatepass").decode("utf-16")
+    except UnicodeDecodeError:
+        raise refusal("a text holds half a surrogate pair", span) from None
 
 
 def _is_disputed(text: str) -> bool:

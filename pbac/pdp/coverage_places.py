@@ -78,9 +78,11 @@ class _Placing:
 
     def expiry(self) -> Place:
         """`@expires`: env.now is always known."""
-        found = next(each for each in self._rule.node.annotations if each.name == "expires")
+        rule = self._rule.node
+        spans = [each.span for each in rule.annotations if each.name == "expires"]
         key: Key = (self._rule.name, "expires")
-        return Place(what="expires", key=key, span=found.span, asked=reachable.DECIDED)
+        span = spans[0] if spans else rule.name_span
+        return Place(what="expires", key=key, span=span, asked=reachable.DECIDED)
 
     def clause(
         self, key: Key, clause: reachable.Clause, asked: Outcomes, written: Iterator[Written]
