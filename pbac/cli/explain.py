@@ -65,11 +65,11 @@ def _call(
     from pbac.pdp.explain_text import render_explanation
 
     explained = explain(policy_set, request)
-    return explained, render_explanation(explained, styles) + _conflict(explained.decision)
+    return explained, render_explanation(explained, styles) + conflict(explained.decision)
 
 
-def _conflict(decision: Decision) -> str:
-    """Why the enforcement point would refuse what policy permits: duties that do not go together."""
+def conflict(decision: Decision) -> str:
+    """Why the gateway would refuse what policy permits: duties that do not go together."""
     from pbac.duties.table import DutyConflict, join
 
     joined = join(decision.duties) if decision.permitted else None

@@ -1,7 +1,7 @@
 """What the tests of a policy set have seen: every rule, clause and part, true, false and unknown.
 
-Lines say nothing here: a rule is one expression, and a test that only permits has read all of it. So
-an outcome counts, and only where it could have decided: the outcome of a clause when no other
+Lines say nothing here: a rule is one expression, and a test that only permits has read all of it.
+So an outcome counts, and only where it could have decided: the outcome of a clause when no other
 clause of the rule is false, of a part of `and` when no other part is false, of a part of `or` when
 no other is true. What is asked for is what can come (`reachable`); what was seen is what the
 interpreter, the specification of the language, says of each `call` and `issue` that was tested.

@@ -1,8 +1,8 @@
 """What would have permitted a call that was denied: the least that would have to be different.
 
-A permit for such calls has to apply, and every forbid that applied must not. Each lacks, or has too
-much of, some clauses; `explain_clauses` knows the least that changes each. Those needs are told, not
-tried: what else they would change, nobody can say without the values.
+A permit for such calls has to apply, and every forbid that applied must not. `explain_clauses`
+knows the least that changes each. Those needs are told, not tried: what else they would change,
+nobody can say without the values.
 """
 
 from __future__ import annotations

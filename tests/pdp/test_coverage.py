@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-from dataclasses import replace
-
 import msgspec
 import pytest
 from hypothesis import given
@@ -144,7 +142,11 @@ test "t"
 """
     policy_set = oracle.policies(text)
     found = spots(measure(policy_set, run_tests(policy_set)))
-    assert found == {"p.x": ("T", "TF"), "@expires 2026-07-01": ("T", "TF"), "on tool t": ("T", "TF")}
+    assert found == {
+        "p.x": ("T", "TF"),
+        "@expires 2026-07-01": ("T", "TF"),
+        "on tool t": ("T", "TF"),
+    }
 
 
 # --- what is asked for -------------------------------------------------------------------------
@@ -295,7 +297,9 @@ def test_parts_are_what_the_interpreter_saw(make, oracle, prove):
         asked = [ordinary(request) for request in requests]
         found = measure(policy_set, results_of(policy_set, asked))
         (clause,) = found.rules[0].parts
-        fold = conjunction if join == "and_" else lambda ts: negation(conjunction(map(negation, ts)))
+        fold = (
+            conjunction if join == "and_" else lambda ts: negation(conjunction(map(negation, ts)))
+        )
         expected = [set() for _ in items]
         for request in asked:
             truths = [interpret.truth(i, request, policy_set.data) for i in children(whole)]
