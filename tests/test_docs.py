@@ -239,13 +239,14 @@ def emitted() -> dict[str, str]:
 
     A word with a hyphen is a code wherever it stands; one without only where a code has to stand.
     """
-    sources = [*(ROOT / "pbac/lang").glob("*.py"), ROOT / "pbac/pdp/administration.py"]
+    pdp = ["administration", "case_tree", "case_files"]
+    sources = [*(ROOT / "pbac/lang").glob("*.py"), *(ROOT / f"pbac/pdp/{name}.py" for name in pdp)]
     found: dict[str, str] = {}
-    for path in sorted([*sources, ROOT / "pbac/adapters/policy_directory.py"]):
+    for path in sorted([*sources, *(ROOT / "pbac/adapters").glob("policy_*.py")]):
         tree = ast.parse(path.read_text("utf-8"))
         texts = [n.value for n in ast.walk(tree) if isinstance(n, ast.Constant)]
         words = [t for t in texts if isinstance(t, str) and re.fullmatch(r"[a-z]+(-[a-z0-9]+)+", t)]
-        named = [word for word in words if not word.startswith("utf-8")]
+        named = [word for word in words if not word.startswith("utf-")]
         found |= dict.fromkeys(named, Severity.ERROR.value)
         for call in _calls(path):
             first = next(iter(call.args), None)

@@ -24,6 +24,7 @@ from typing import Any, Final, TypeAlias
 
 from watchfiles import awatch
 
+from pbac.adapters.policy_folders import several_sets
 from pbac.base import json
 from pbac.base.diagnostics import Diagnostic, PolicyError
 from pbac.base.limits import POLICY_DATA_BYTES_MAX, POLICY_FILE_BYTES_MAX, POLICY_FILES_MAX
@@ -67,7 +68,8 @@ def read_policies(folder: Path) -> PolicyFiles:
     """The sources and data documents of a folder; of one file, that file.
 
     Raises:
-        PolicyError: when something in it cannot be read, or there is nothing to read.
+        PolicyError: when something in it cannot be read, there is nothing to read, or it holds
+            several policy sets.
     """
     root = _real(folder)
     if root.is_file():
@@ -79,6 +81,8 @@ def read_policies(folder: Path) -> PolicyFiles:
             f"there is no folder `{folder}`",
             "create it, or name it in `policies`",
         )
+    if several := several_sets(folder):
+        raise several
     files = _files(root, "*.pbac")
     sources = [_source(root, path) for path in files if not path.stem.endswith("_bad")]
     if not sources:

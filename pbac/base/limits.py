@@ -67,6 +67,8 @@ LINT_RIVALS_MAX: Final = 16
 # Names that tests ask about and lint tries on the patterns of one rule.
 LINT_TRIED_NAMES_MAX: Final = 256
 EXPIRES_SOON_DAYS: Final = 30
+CASE_FILE_BYTES_MAX: Final = 1024 * 1024
+CASE_FILES_MAX: Final = 200
 
 # Answers of the index that are kept, by (server, tool): callers choose tool names.
 INDEX_KEYS_MAX: Final = 10_000

@@ -22,7 +22,7 @@ from pbac.base.render import (
     render_summary,
 )
 from pbac.base.suggest import did_you_mean
-from pbac.cli.policy_files import PATH, Loaded, draw, load
+from pbac.cli.policy_files import PATH, Loaded, draw, load_sets
 
 OFF: Final = "off"
 _WORDS: Final = [str(severity) for severity in Severity]
@@ -122,11 +122,12 @@ def command(
 ) -> None:
     """Read policies and tell every mistake, each with its place and what to write instead.
 
-    Every PATH is a policy set of its own: a folder with all the files in it, or one file.
+    Every PATH is a policy set of its own: a folder with all the files in it, or one file. A folder
+    without a policy of its own whose folders hold some is checked set by set.
     Tells what lint finds as well: what is sound and yet hardly meant.
     Ends with 1 when there is an error; warnings and notes alone end with 0.
     """
-    sets = [load(path) for path in paths]
+    sets = load_sets(paths)
     found = [_findings(each, dict(levels)) for each in sets]
     everything = [diagnostic for each in found for diagnostic in each]
     _echo(everything, _FORMS[form], {k: v for each in sets for k, v in each.texts.items()})

@@ -2,32 +2,104 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import click
+from msgspec.structs import replace
 
-from pbac.base.render import PLAIN, STYLES
+from pbac.base.render import PLAIN, STYLES, shown
 from pbac.cli.policy_files import PATH, in_colour, require_policy_set
 from pbac.cli.request_options import echo_json, request_of, request_options
+
+if TYPE_CHECKING:
+    from pbac.model.decision import Decision
+    from pbac.model.request import DecisionRequest
+    from pbac.pdp.policy_set import PolicySet
 
 
 @click.command()
 @click.argument("path", type=PATH)
 @request_options
+@click.option(
+    "--list",
+    "listing",
+    is_flag=True,
+    help="Why `tools/list` shows or hides the tool, whatever its arguments.",
+)
+@click.option(
+    "--issue",
+    "scope_issued",
+    metavar="SCOPE",
+    help="Why a token gets this scope or not; the tool is one that needs it.",
+)
 @click.option("--json", "as_json", is_flag=True, help="The explanation as one JSON object.")
-def command(path: Path, *, as_json: bool, **options: Any) -> None:
+def command(
+    path: Path, *, listing: bool, scope_issued: str | None, as_json: bool, **options: Any
+) -> None:
     """Decide one request, and show every rule, clause and value that mattered.
 
     pbac explain policies --tool merge_pull_request --tier developer --args '{"pull_number": 7}'
     """
+    if listing and scope_issued is not None:
+        raise click.UsageError("--list and --issue are two questions: ask one")
+    policy_set = require_policy_set(path)
+    styles = STYLES if in_colour() else PLAIN
+    if scope_issued is not None:
+        explained, text = _issue(policy_set, scope_issued, options, styles)
+    elif listing:
+        explained, text = _list(policy_set, request_of(policy_set, **options), styles)
+    else:
+        explained, text = _call(policy_set, request_of(policy_set, **options), styles)
+    if as_json:
+        echo_json(explained)
+    else:
+        click.echo(text, nl=False)
+
+
+def _call(
+    policy_set: PolicySet, request: DecisionRequest, styles: Mapping[str, str]
+) -> tuple[Any, str]:
     from pbac.pdp.explain import explain
     from pbac.pdp.explain_text import render_explanation
 
-    policy_set = require_policy_set(path)
-    explanation = explain(policy_set, request_of(policy_set, **options))
-    if as_json:
-        echo_json(explanation)
-    else:
-        styles = STYLES if in_colour() else PLAIN
-        click.echo(render_explanation(explanation, styles), nl=False)
+    explained = explain(policy_set, request)
+    return explained, render_explanation(explained, styles) + conflict(explained.decision)
+
+
+def conflict(decision: Decision) -> str:
+    """Why the gateway would refuse what policy permits: duties that do not go together."""
+    from pbac.duties.table import DutyConflict, join
+
+    joined = join(decision.duties) if decision.permitted else None
+    if not isinstance(joined, DutyConflict):
+        return ""
+    return f"  refused   {shown(joined.message)}\n"
+
+
+def _list(
+    policy_set: PolicySet, request: DecisionRequest, styles: Mapping[str, str]
+) -> tuple[Any, str]:
+    from pbac.pdp.explain_listing import explain_list
+    from pbac.pdp.explain_text import render_listing
+
+    explained = explain_list(policy_set, request)
+    return explained, render_listing(explained, styles)
+
+
+def _issue(
+    policy_set: PolicySet, scope: str, options: dict[str, Any], styles: Mapping[str, str]
+) -> tuple[Any, str]:
+    """A tool that needs the scope is asked for it; without one, some tool that has no name."""
+    from pbac.pdp.explain_listing import explain_issue
+    from pbac.pdp.explain_text import render_issue
+    from pbac.pdp.index import ISSUE
+
+    tool = options["tool"] or ("" if options["file"] else scope)
+    described = {**options, "tool": tool or None, "scope": options["scope"] or scope}
+    request = request_of(policy_set, **described)
+    call = {**request.call, "scope": scope}
+    asked = replace(request, call={"method": ISSUE, "scope": scope})
+    explained = explain_issue(policy_set, asked, [call])
+    return explained, render_issue(explained, styles)

@@ -58,21 +58,28 @@ def load(path: Path) -> Loaded:
     return Loaded(path, load_policies(path))
 
 
+def load_sets(paths: Iterable[Path]) -> list[Loaded]:
+    """The same for every policy set that the paths name: a folder may hold several."""
+    from pbac.adapters.policy_folders import policy_sets
+
+    return [load(found) for path in paths for found in policy_sets(path)]
+
+
 def require_policy_set(path: Path) -> PolicySet:
     """A policy set to decide with, also when its tests fail: that is when one wants to look.
 
     Prints the errors and ends the command with 1 when there is none.
     """
-    from pbac.pdp.policy_set import PolicySet
+    from pbac.pdp.policy_set import policy_set_of
 
     loaded = load(path)
     compilation = loaded.publication.compilation
-    if compilation is None or compilation.program is None:
+    policy_set = policy_set_of(compilation) if compilation else None
+    if policy_set is None:
         errors = [each for each in loaded.diagnostics if exit_code([each])]
         click.echo(draw(errors, loaded.texts), nl=False, err=True)
         sys.exit(1)
-    texts = {source.name: source.text for source in compilation.sources}
-    return PolicySet(compilation.program, texts)
+    return policy_set
 
 
 def draw(diagnostics: Iterable[Diagnostic], texts: Mapping[str, str]) -> str:

@@ -14,13 +14,16 @@ import msgspec
 from pbac.base.errors import PbacError
 from pbac.base.json import JsonError, decode
 from pbac.base.suggest import did_you_mean
-from pbac.model.request import FIELDS, DecisionRequest
+from pbac.model.request import ACTOR_FIELDS, FIELDS, OPEN_ROOTS, DecisionRequest
+from pbac.pdp.moments import parse_duration, parse_moment
 
 if TYPE_CHECKING:
     from pbac.pdp.policy_set import PolicySet
 
 ROOTS = tuple(root for root in FIELDS if root != "data")
-ISSUANCE_HELP = "write `issue <scope> => permit` in a test: issuance depends on the tools in it"
+ISSUANCE_HELP = "`pbac explain --issue SCOPE`, or `issue SCOPE => permit` in a test"
+_TEXTUAL = frozenset({"string", "version", "tier", "date", "address"})
+_CALL_FIELDS = (*FIELDS["call"], "resource", "prompt")
 
 
 def request_options(function: Callable[..., Any]) -> Callable[..., Any]:
@@ -57,9 +60,43 @@ def request_of(policy_set: PolicySet, **options: Any) -> DecisionRequest:
         roots = _described(policy_set, options)
     for setting in options["settings"]:
         _set(roots, setting)
+    _check_names(roots)
+    _check_tier(roots["agent"].get("tier"), policy_set)
     if roots["call"].get("method") == "token/issue":
         raise PbacError("a request for a token cannot be decided by itself", help=ISSUANCE_HELP)
     return DecisionRequest(**roots)
+
+
+def _check_names(roots: Mapping[str, Any]) -> None:
+    """A misspelt field would be one more that is missing, and nobody would know."""
+    for root, fields in roots.items():
+        if root not in OPEN_ROOTS:
+            known = _CALL_FIELDS if root == "call" else tuple(FIELDS[root])
+            _check_fields(root, fields or {}, known)
+    actors = (roots.get("chain") or {}).get("actors")
+    for actor in actors if type(actors) is list else ():
+        if type(actor) is dict:
+            _check_fields("an actor", actor, tuple(ACTOR_FIELDS))
+
+
+def _check_fields(owner: str, fields: Mapping[str, Any], known: tuple[str, ...]) -> None:
+    for name in fields:
+        if name not in known:
+            told = owner if owner.startswith("an ") else f"`{owner}`"
+            listed = ", ".join(f"`{each}`" for each in known)
+            help_ = did_you_mean(name, known) or f"it has {listed}"
+            raise PbacError(f"{told} has no field `{name}`", help=help_)
+
+
+def _check_tier(tier: Any, policy_set: PolicySet) -> None:
+    """A misspelt one would be denied everything, which looks like an answer."""
+    if type(tier) is not str or tier in policy_set.tiers:
+        return
+    listed = ", ".join(f"`{each}`" for each in policy_set.tiers)
+    known = f"tiers are {listed}" if listed else "these policies declare none"
+    raise PbacError(
+        f"there is no tier `{tier}`", help=did_you_mean(tier, policy_set.tiers) or known
+    )
 
 
 def _read(file: Path) -> dict[str, Any]:
@@ -132,10 +169,23 @@ def _set(roots: dict[str, Any], setting: str) -> None:
     for field in fields[:-1]:
         place[field] = dict(place[field]) if type(place.get(field)) is dict else {}
         place = place[field]
-    place[fields[-1]] = _value(text)
+    place[fields[-1]] = _value(text, FIELDS[root].get(fields[0]) if len(fields) == 1 else None)
 
 
-def _value(text: str) -> Any:
+_READERS: Mapping[str, Callable[[str], Any]] = {
+    "duration": parse_duration,
+    "datetime": parse_moment,
+}
+
+
+def _value(text: str, kind: str | None) -> Any:
+    """As the field is: `15m` is a duration there, `2.0` a version; JSON otherwise, or a text."""
+    read = _READERS.get(kind or "")
+    found = read(text) if read else None
+    if found is not None:
+        return found
+    if kind in _TEXTUAL and not text.startswith('"'):
+        return text
     try:
         return decode(text.encode())
     except JsonError:

@@ -81,6 +81,17 @@ def _check_given(given: nodes.Given, checking: Checking) -> None:
             help_ = did_you_mean(name, fields) or f"it has {known}"
             message = f"`{root}` has no field `{name}`"
             checking.complain("unknown-field", message, given.span, help=help_)
+    _check_given_tier(given, checking)
+
+
+def _check_given_tier(given: nodes.Given, checking: Checking) -> None:
+    """A tier that nobody declared is a slip, unless quotes say that it is meant."""
+    tier = cast("Mapping[str, object]", given.value).get("tier")
+    if given.what != "agent" or "tier" not in given.bare or tier in checking.tiers:
+        return
+    help_ = did_you_mean(str(tier), checking.tiers)
+    help_ = help_ or f'where an undeclared tier is meant, put it into quotes: `tier: "{tier}"`'
+    checking.complain("unknown-tier", f"there is no tier `{tier}`", given.span, help=help_)
 
 
 def _check_names(

@@ -323,18 +323,33 @@ def outcomes(
     Sound and not complete: whatever the condition turns out to be is in the set, but a set may
     hold a truth that never comes. Values of undetermined paths in `request` are not looked at.
     """
-    world = _World(request=request, data=data)
     known = [targets.phase_truth(rule, request), targets.server_truth(servers, request)]
-    known += [targets.for_truth(who, request, rule.effect, tiers) for who in rule.who]
-    known += [targets.on_truth(what, request) for what in rule.what]
     parts = [frozenset({truth}) for truth in known]
-    for clause in rule.conditions:
-        found = _outcomes(clause.expression, world)
-        parts.append(frozenset(map(negation, found)) if clause.negated else found)
-    return _combined(parts, conjunction)
+    parts += [found for _, found in clause_outcomes(rule, request, data, tiers)]
+    return combined(parts, conjunction)
 
 
-def _combined(parts: Iterable[Outcomes], fold: Callable[[Iterable[Truth]], Truth]) -> Outcomes:
+def clause_outcomes(
+    rule: nodes.Rule, request: DecisionRequest, data: Data, tiers: tuple[str, ...]
+) -> tuple[tuple[Clause, Outcomes], ...]:
+    """Each clause with what it can still become, in the order written."""
+    world = _World(request=request, data=data)
+    targeted = (
+        *((who, targets.for_truth(who, request, rule.effect, tiers)) for who in rule.who),
+        *((what, targets.on_truth(what, request)) for what in rule.what),
+    )
+    return (
+        *((clause, frozenset({truth})) for clause, truth in targeted),
+        *((when, _condition_outcomes(when, world)) for when in rule.conditions),
+    )
+
+
+def _condition_outcomes(clause: nodes.Condition, world: _World) -> Outcomes:
+    found = _outcomes(clause.expression, world)
+    return frozenset(map(negation, found)) if clause.negated else found
+
+
+def combined(parts: Iterable[Outcomes], fold: Callable[[Iterable[Truth]], Truth]) -> Outcomes:
     """Every outcome that a choice of one from each part can have."""
     found = frozenset({fold(())})
     for part in parts:
@@ -349,9 +364,9 @@ def _outcomes(expression: nodes.Expression, world: _World) -> Outcomes:
         case nodes.Not():
             return frozenset(map(negation, _outcomes(expression.operand, world)))
         case nodes.And():
-            return _combined([_outcomes(i, world) for i in expression.items], conjunction)
+            return combined([_outcomes(i, world) for i in expression.items], conjunction)
         case nodes.Or():
-            return _combined([_outcomes(i, world) for i in expression.items], disjunction)
+            return combined([_outcomes(i, world) for i in expression.items], disjunction)
         case nodes.Has(path=nodes.Path(steps=(nodes.Field(),))):
             # One step into a root is never a step into something that is no record.
             return frozenset({Truth.TRUE, Truth.FALSE})
@@ -360,5 +375,5 @@ def _outcomes(expression: nodes.Expression, world: _World) -> Outcomes:
             if worlds is None:
                 return frozenset({Truth.UNKNOWN})
             fold = disjunction if expression.quantifier == "any" else conjunction
-            return _combined([_outcomes(expression.body, inner) for inner in worlds], fold)
+            return combined([_outcomes(expression.body, inner) for inner in worlds], fold)
     return ANYTHING

@@ -290,12 +290,14 @@ class Given(Node):
 
     `what` is a root (`agent`, `user`, …), `now`, `no user`, or `tool`
     (then `name` is the tool). `value` is plain JSON in runtime form. Given lines accumulate:
-    later lines replace the same root for the expectations that follow.
+    later lines replace the same root for the expectations that follow. `bare` are the fields whose
+    value is written as a name, without quotes: a tier, mostly, which then has to be declared.
     """
 
     what: str
     value: object
     name: str = ""
+    bare: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from typing import Any, Final, TypeAlias, cast
 
 from pbac.lang import nodes
@@ -60,7 +60,16 @@ def _bare(reading: Reading, part: Part) -> str:
 def _given(reading: Reading, branch: Branch) -> nodes.Given:
     root, value = branch.children
     members = record(reading, cast("Branch", value))
-    return nodes.Given(span=reading.span(branch), what=word(root), value=members)
+    bare = tuple(_bare_members(reading, cast("Branch", value)))
+    return nodes.Given(span=reading.span(branch), what=word(root), value=members, bare=bare)
+
+
+def _bare_members(reading: Reading, branch: Branch) -> Iterator[str]:
+    """The names of a record's members whose values are names too."""
+    for pair in branch.children:
+        key, value = cast("Branch", pair).children
+        if isinstance(value, Token):
+            yield member(reading, cast("Token", key))
 
 
 def _given_now(reading: Reading, branch: Branch) -> nodes.Given:

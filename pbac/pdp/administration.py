@@ -16,7 +16,7 @@ from pbac.base.source import Source, Span
 from pbac.lang.compile import Compilation, compile_program
 from pbac.lang.program import Program
 from pbac.pdp.cases import CaseResult, run_tests
-from pbac.pdp.policy_set import PolicySet
+from pbac.pdp.policy_set import PolicySet, policy_set_of
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -84,14 +84,14 @@ def prepare(
     diagnostics = compilation.diagnostics
     if compilation.program is not None:
         diagnostics += tuple(_unsealed(compilation.program, kept, sealed))
-    if compilation.program is None or has_errors(diagnostics):
+    policy_set = policy_set_of(compilation)
+    if policy_set is None or has_errors(diagnostics):
         return Publication(
             policy_set=None,
             diagnostics=diagnostics,
             sources=kept,
             compilation=compilation,
         )
-    policy_set = PolicySet(compilation.program, {source.name: source.text for source in kept})
     failures = tuple(result for result in run_tests(policy_set) if not result.passed)
     return Publication(
         policy_set=None if failures else policy_set,

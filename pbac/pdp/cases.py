@@ -1,4 +1,4 @@
-"""Running the `test` blocks of policy files.
+"""Running tests: the `test` blocks of policy files, and the rows of case files.
 
 A test sees the rules of its own package only, so that packages can be tested on their own; tiers
 and data are the set's. What a test does not say is filled in as plainly as possible: an agent named
@@ -8,24 +8,33 @@ until the test turns it.
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime
-from typing import Any, Final
+from typing import Any, Final, TypeAlias
 
 from pbac.base.source import Span
 from pbac.lang import nodes
-from pbac.lang.program import CompiledPackage, Program
+from pbac.lang.program import CompiledPackage
 from pbac.model.decision import Decision
 from pbac.model.request import DecisionRequest
 from pbac.pdp.engine import decide, grant_scope, shown
+from pbac.pdp.expected import write_expectation
 from pbac.pdp.index import ISSUE
 from pbac.pdp.policy_set import PolicySet
 
 NOW_MS: Final = 1_767_261_600_000
 """2026-01-01T10:00:00Z, a Thursday: what time it is in a test that does not say."""
 
+FILLED_IN: Final = frozenset(
+    {"agent.id", "agent.name", "chain.depth", "chain.actors", "env.now", "env.today"}
+)
+"""What every test's request holds, whatever is given."""
+
 _ROOTS: Final = ("user", "chain", "token", "args", "facts", "session", "env")
+
+MoreTests: TypeAlias = Mapping[str, Sequence[nodes.Test]]
+"""Package → tests that are not written in its files."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -33,20 +42,25 @@ class CaseResult:
     """One expectation and what came of it.
 
     Attributes:
-        test: the name of the `test` block; `span` underlines the expectation.
-        expected, got: in the words of the test.
+        test: the name of the test; `span` underlines the expectation.
+        step: what was expected; `expected` and `got` say it, and what came, in its words.
         why: one line more about a failure, or "".
-        request: what was decided, for `explain`; `decision` is None for `list`.
+        request: what was decided, by `policy_set`: the package alone, on the data of the test.
+        calls: for `issue`, the calls that need the scope.
+        decision: None for `list`.
     """
 
     package: str
     test: str
     span: Span
-    passed: bool
+    step: nodes.Expectation
+    policy_set: PolicySet
+    request: DecisionRequest
     expected: str
-    got: str
+    passed: bool = False
+    got: str = ""
     why: str = ""
-    request: DecisionRequest | None = None
+    calls: tuple[dict[str, Any], ...] = ()
     decision: Decision | None = None
 
 
@@ -61,25 +75,30 @@ class _World:
     now_ms: int = NOW_MS
 
 
-def run_tests(policy_set: PolicySet) -> tuple[CaseResult, ...]:
-    """Every expectation of every package, in the order written."""
-    return tuple(
-        result
-        for package in policy_set.program.packages
-        for result in _run_package(policy_set.program, package)
-    )
+def run_tests(policy_set: PolicySet, more: MoreTests | None = None) -> Iterator[CaseResult]:
+    """Every expectation of every package, in the order written: its own tests, then `more`."""
+    for package in policy_set.program.packages:
+        alone = alone_of(policy_set, package)
+        for test in (*package.tests, *(more or {}).get(package.name, ())):
+            yield from run_test(alone, test)
 
 
-def _run_package(program: Program, package: CompiledPackage) -> Iterator[CaseResult]:
-    alone = PolicySet(replace(program, packages=(package,)))
-    for test in package.tests:
-        world = _World(policy_set=alone)
-        for step in test.steps:
-            match step:
-                case nodes.Given():
-                    world = _given(world, step)
-                case nodes.Expectation():
-                    yield _expect(package, test, step, world)
+def alone_of(policy_set: PolicySet, package: CompiledPackage) -> PolicySet:
+    """The package by itself: what its tests are decided by."""
+    program = replace(policy_set.program, packages=(package,))
+    return PolicySet(program, policy_set.texts, policy_set.trees)
+
+
+def run_test(alone: PolicySet, test: nodes.Test) -> Iterator[CaseResult]:
+    """Every expectation of one test, by a package that is `alone`."""
+    (package,) = alone.program.packages
+    world = _World(policy_set=alone)
+    for step in test.steps:
+        match step:
+            case nodes.Given():
+                world = _given(world, step)
+            case nodes.Expectation():
+                yield _expect(package, test, step, world)
 
 
 def _given(world: _World, given: nodes.Given) -> _World:
@@ -100,8 +119,8 @@ def _given(world: _World, given: nodes.Given) -> _World:
 
 
 def _with_data(policy_set: PolicySet, documents: dict[str, Any]) -> PolicySet:
-    program = policy_set.program
-    return PolicySet(replace(program, data={**program.data, **documents}))
+    program = replace(policy_set.program, data={**policy_set.program.data, **documents})
+    return PolicySet(program, policy_set.texts, policy_set.trees)
 
 
 def _expect(
@@ -112,10 +131,10 @@ def _expect(
         package=package.name,
         test=test.name,
         span=step.span,
-        passed=False,
-        expected=_expected(step),
-        got="",
+        step=step,
+        policy_set=policy_set,
         request=request,
+        expected=write_expectation(step.outcome, step.by, step.duties, step.unknown),
     )
     match step.what:
         case "list":
@@ -124,8 +143,9 @@ def _expect(
         case "call":
             return _judge(result, package, step, decide(policy_set, request))
         case "issue":
-            calls = _calls_needing(package, step.subject, world)
-            return _judge(result, package, step, grant_scope(policy_set, request, calls))
+            calls = tuple(_calls_needing(package, step.subject, world))
+            decision = grant_scope(policy_set, request, calls)
+            return _judge(replace(result, calls=calls), package, step, decision)
 
 
 def _calls_needing(package: CompiledPackage, scope: str, world: _World) -> Iterable[dict[str, Any]]:
@@ -172,11 +192,11 @@ def _judge(
         and (step.outcome == "deny" or not step.duties or sorted(step.duties) == kinds)
         and set(step.unknown) <= set(decision.unknown)
     )
-    got = _told(
+    got = write_expectation(
         decision.effect.value,
         [name.removeprefix(f"{package.name}.") for name in decision.rules],
-        kinds,
-        decision.unknown,
+        kinds if decision.permitted else (),
+        decision.unknown if not decision.permitted else (),
     )
     why = decision.reason or decision.help
     return replace(result, passed=passed, got=got, why=why, decision=decision)
@@ -184,16 +204,3 @@ def _judge(
 
 def _qualified(package: CompiledPackage, name: str) -> str:
     return name if "." in name else f"{package.name}.{name}"
-
-
-def _expected(step: nodes.Expectation) -> str:
-    return _told(step.outcome, step.by, step.duties, step.unknown)
-
-
-def _told(outcome: str, by: Sequence[str], duties: Sequence[str], unknown: Sequence[str]) -> str:
-    """An outcome as a test writes it: `deny by exfiltration unknown session.labels`."""
-    parts = [outcome]
-    for word, names in (("by", by), ("with", duties), ("unknown", unknown)):
-        if names:
-            parts.append(f"{word} {', '.join(names)}")
-    return " ".join(parts)

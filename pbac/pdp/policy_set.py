@@ -5,6 +5,8 @@ from __future__ import annotations
 from collections.abc import Mapping
 from functools import cached_property
 
+from pbac.lang import nodes
+from pbac.lang.compile import Compilation
 from pbac.lang.program import CompiledRule, Data, Program
 from pbac.pdp.index import Index
 
@@ -16,15 +18,22 @@ class PolicySet:
         version: the digest every decision names.
         tiers: lowest first.
         data: the operator's documents by name.
-        texts: source name → text, for those who explain; may be empty.
+        texts, trees: source name → text, and → what was parsed from it, for those who explain;
+            may be empty.
     """
 
-    def __init__(self, program: Program, texts: Mapping[str, str] | None = None) -> None:
+    def __init__(
+        self,
+        program: Program,
+        texts: Mapping[str, str] | None = None,
+        trees: Mapping[str, nodes.Package] | None = None,
+    ) -> None:
         self.program = program
         self.version = program.version
         self.tiers = program.tiers
         self.data: Data = program.data
         self.texts = texts or {}
+        self.trees = trees or {}
         self.index = Index(self.rules, self.tiers, self.data)
 
     @cached_property
@@ -42,3 +51,14 @@ class PolicySet:
     def rule_count(self) -> int:
         """How many rules are in force."""
         return len(self.rules)
+
+
+def policy_set_of(compilation: Compilation) -> PolicySet | None:
+    """The set that was compiled, with its sources, or None when there was an error."""
+    if compilation.program is None:
+        return None
+    return PolicySet(
+        compilation.program,
+        {source.name: source.text for source in compilation.sources},
+        {source.name: tree for source, tree in compilation.trees.items()},
+    )

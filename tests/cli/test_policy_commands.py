@@ -11,6 +11,8 @@ from pathlib import Path
 import pytest
 
 from pbac.cli import main
+from pbac.cli.explain import conflict
+from pbac.model.decision import Cause, Decision, Duty, Effect
 
 POLICIES = Path(__file__).parent.parent.parent / "policies"
 STORIES = sorted(folder for folder in POLICIES.iterdir() if folder.is_dir())
@@ -313,6 +315,84 @@ def test_explain_shows_rules_clauses_and_values(pbac, folder):
         "  1 rule is about other calls\n"
         '  `good.merge` would permit it if `args.branch == "main"`\n'
     )
+
+
+@pytest.mark.parametrize("command", ["eval", "explain"])
+@pytest.mark.parametrize(
+    ("arguments", "told"),
+    [
+        (["--tier", "trustd"], ("there is no tier `trustd`", "did you mean `trusted`?")),
+        (["--tier", "nope"], ("there is no tier `nope`", "tiers are `read_only`, `trusted`")),
+        (["--set", "agent.teir=x"], ("`agent` has no field `teir`", "did you mean `tier`?")),
+        (["--set", "env.adress=x"], ("`env` has no field `adress`", "it has")),
+        (
+            ["--set", 'chain.actors=[{"knd": "ci"}]'],
+            ("an actor has no field `knd`", "did you mean `kind`?"),
+        ),
+    ],
+)
+def test_a_name_that_nobody_knows_is_told(pbac, folder, command, arguments, told):
+    ran = pbac(command, "policies", "--tool", "get_x", *arguments)
+    assert ran.code == 1
+    assert all(part in ran.err for part in told)
+
+
+def test_a_request_of_a_file_with_an_unknown_name_is_told(pbac, folder):
+    (folder.parent / "request.json").write_text('{"agent": {"tiers": "x"}, "call": {}}')
+    ran = pbac("eval", "policies", "--request", "request.json")
+    assert (ran.code, "`agent` has no field `tiers`" in ran.err) == (1, True)
+
+
+@pytest.mark.parametrize(
+    ("setting", "value"),
+    [
+        ("token.age=15m", 900_000),
+        ("token.age=900000", 900_000),
+        ("user.auth_time=2026-01-01T10:00:00Z", 1_767_261_600_000),
+        ("agent.software_version=2.0", "2.0"),
+        ("agent.kind=true", "true"),
+        ("agent.verified=true", True),
+        ("args.n=15m", "15m"),
+        ("args.n=2.0", 2.0),
+    ],
+)
+def test_a_setting_is_read_as_its_field_is(pbac, folder, setting, value):
+    path = setting.partition("=")[0]
+    text = GOOD + f"\nforbid shows\n  on any\n  when {path} is null\n"
+    (folder / "good.pbac").write_text(text)
+    ran = pbac("explain", "policies", "--tool", "get_x", "--set", setting, "--json")
+    shows = next(rule for rule in ran.json["rules"] if rule["name"] == "good.shows")
+    assert shows["clauses"][1]["readings"][0]["value"] == value
+
+
+def test_explain_says_why_a_tool_is_hidden_or_a_scope_withheld(pbac, folder):
+    ran = pbac("explain", "policies", "--tool", "merge", "--tier", "read_only", "--list")
+    assert ran.code == 0
+    assert ran.out.startswith("hidden  `merge` on `github` by `agent` (read_only)\n")
+    assert "  permit good.merge  cannot be true\n" in ran.out
+    ran = pbac("explain", "policies", "--issue", "gh:x", "--tool", "get_x", "--tier", "read_only")
+    assert ran.code == 0
+    assert ran.out.startswith("permit  `gh:x` by `agent` (read_only)\n")
+    assert "→ permit good.read  can be true\n" in ran.out
+    told = pbac("explain", "policies", "--issue", "gh:x", "--json").json
+    assert (told["decision"]["effect"], told["calls"][0]["shown"]) == ("deny", False)
+    assert pbac("explain", "policies", "--issue", "a", "--list", "--tool", "x").code == 2
+
+
+def test_duties_are_told_as_they_are_written(pbac, folder):
+    text = GOOD + '\nrequire a\n  on any\n  then approval from group "a" within 15m\n'
+    (folder / "good.pbac").write_text(text)
+    ran = pbac("explain", "policies", "--tool", "get_x", "--tier", "read_only")
+    assert "     then approval from group" in ran.out
+    assert "refused" not in ran.out
+
+
+def test_duties_that_cannot_be_met_together_are_told():
+    duty = Duty(kind="conjure", rule="p.r", parameters={})
+    permitted = Decision(
+        effect=Effect.PERMIT, cause=Cause.PERMITTED, policy_version="v", duties=(duty,)
+    )
+    assert "  refused   `p.r` demands `conjure`" in conflict(permitted)
 
 
 def test_explain_in_json_is_the_same_as_data(pbac, folder):

@@ -20,7 +20,7 @@ from pbac.lang.write_values import Prepared
 from pbac.model.decision import Duty
 from pbac.model.request import DecisionRequest
 from pbac.pdp.delegation import narrowed
-from pbac.pdp.policy_set import PolicySet
+from pbac.pdp.policy_set import PolicySet, policy_set_of
 
 TIERS = ("read_only", "ci_agent", "developer", "trusted")
 NOW = 1_767_261_600_000
@@ -40,7 +40,7 @@ def policies(*texts, data=None):
     """A policy set from files."""
     found = compiled(*texts, data=data)
     assert found.program is not None, [f"{d.span} {d.message}" for d in found.diagnostics]
-    return PolicySet(found.program, {source.name: source.text for source in found.sources})
+    return policy_set_of(found)
 
 
 def request(tool="get_x", **roots):
