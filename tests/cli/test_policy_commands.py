@@ -24,7 +24,7 @@ permit read "Everyone reads."
   for tier >= read_only
   on tool get_*
 
-permit merge "The trusted merge."
+permit merge "The trusted merge."  # pbac: allow untested-rule reading is enough here
   for tier >= trusted
   on tool merge
   when args.number > 0 and args.branch == "main"
@@ -32,7 +32,6 @@ permit merge "The trusted merge."
 test "reads"
   agent {{ tier: read_only }}
   call get_x {{ n: 1 }} => permit by read
-  call merge {{ number: 1, branch: "main" }} => deny
 """
 
 
