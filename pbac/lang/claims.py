@@ -1,7 +1,7 @@
 """What a rule claims, in a form that can be compared: lint's theory of conditions.
 
-A rule's condition is a conjunction (Law 2); each part of it becomes a *claim*. Most claims are about
-one *subject* (a path, or any expression, known by its shape) and say where its value lies:
+A rule's condition is a conjunction (Law 2); each part of it becomes a *claim*. Most claims are
+about one *subject* (a path, or any expression, known by its shape) and say where its value lies:
 
     `for tier >= developer`, `args.x in ["a", "b"]`   OneOf      one of these values
     `args.x != "a"`                                   NoneOf     none of these values

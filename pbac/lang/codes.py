@@ -13,9 +13,10 @@ from pbac.base.diagnostics import Code, Severity
 from pbac.lang.lints import LINTS
 
 ERRORS: Final[Mapping[str, str]] = {
-    "bad-allow": "A `# pbac: allow` without a reason, or of a code that is an error or does not exist.",
-    "bad-annotation": "An annotation stands twice, lacks its value, has one too many, or is `@expires` "
-    "outside a permit.",
+    "bad-allow": "A `# pbac: allow` without a reason, or of a code that is an error or unknown.",
+    "bad-annotation": "An annotation stands twice, lacks its value, has one too many, or is "
+    "`@expires` outside a permit.",
+    "bad-case-file": "A file of test cases that cannot be read as one; told by `pbac test`.",
     "bad-count": "Not a whole number within the bounds of its place.",
     "bad-data": "A data document is not JSON the gateway accepts.",
     "bad-duty": "A duty names what it cannot be about, or asks for what nobody could do.",
@@ -64,6 +65,7 @@ ERRORS: Final[Mapping[str, str]] = {
     "rule-too-large": "A rule has more parts than the limit.",
     "sealed-apart": "A sealed package has files in several folders.",
     "sealed-missing": "A package that configuration wants sealed is not there, or is not sealed.",
+    "several-sets": "A folder holds several policy sets where one is needed.",
     "shadowed-name": "A name already means something else here.",
     "stray-brace": "A single `{` or `}` in a text: write it twice.",
     "syntax": "Something does not fit here; the help says what would.",

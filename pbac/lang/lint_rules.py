@@ -187,7 +187,7 @@ def vacuous_alls(linting: Linting) -> Iterator[Finding]:
 
 
 def parts_of_texts(linting: Linting) -> Iterator[Finding]:
-    """Permits with a `contains` that finds any part of a text: `admin` in `not_an_administrator`."""
+    """Permits with a `contains` that finds any part of a text: `admin` in `not_an_admin`."""
     checking = Checking(schema=linting.schema, tiers=linting.resolved.tiers, found=[])
     for rule in _rules(linting, "permit"):
         parts = [part for c in rule.conditions for part in walk(c.expression)]

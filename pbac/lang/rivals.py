@@ -1,4 +1,4 @@
-"""Which rules could cover which: an index, so that lint compares each with a few and never with all.
+"""Which rules could cover which: an index, so that lint compares each with few and never with all.
 
 A rule covers another when each of its claims follows from the other's. So whatever covers a rule
 has no claim that the rule's own do not touch. Every rule is therefore filed under *one* of its

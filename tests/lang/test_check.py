@@ -122,8 +122,8 @@ def test_a_mistake_in_a_definition_is_told_once_however_often_it_is_used():
 
 
 def test_warnings_are_warnings():
-    found = only("permit x on tool get_*")
-    assert (found.code, found.severity) == ("unconfined-glob", Severity.WARNING)
+    found = only('require x on any then notify "releases"')
+    assert (found.code, found.severity) == ("unenforced-duty", Severity.WARNING)
 
 
 @pytest.mark.parametrize("together", [EXAMPLES], ids=["all"])
