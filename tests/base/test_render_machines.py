@@ -116,7 +116,8 @@ def cut(text, where):
 
 
 @pytest.mark.parametrize(
-    "part", ["package", "𝒳 on", '"é𝒳"', "x\n", "👩‍🚀", "args.a", 'tool "é𝒳" # 👩‍🚀 x\n  when', "a\n"]
+    "part",
+    ["package", "𝒳 on", '"é𝒳"', "x\n", "👩‍🚀", "args.a", 'tool "é𝒳" # 👩‍🚀 x\n  when', "a\n"],
 )
 def test_a_region_is_what_was_meant_in_utf_16(part):
     assert cut(TEXT, region(part)) == part
@@ -186,9 +187,7 @@ def test_what_goes_over_lines_has_no_columns():
 
 @pytest.mark.parametrize("hostile", ["a,b:c%0A\n::set-env name=X::y", "\r\n::error::x", "100%"])
 def test_a_text_cannot_write_a_command_of_its_own(hostile):
-    found = Diagnostic(
-        code="a-code", message=hostile, help=hostile, span=Span(hostile, 0, 0, 1, 1)
-    )
+    found = Diagnostic(code="a-code", message=hostile, help=hostile, span=Span(hostile, 0, 0, 1, 1))
     text = render_github([found], {})
     assert text.count("\n") == 1
     assert "\r" not in text
