@@ -19,6 +19,7 @@ import functools
 import importlib.resources
 import re
 from collections.abc import Iterator
+from dataclasses import dataclass
 from typing import Final
 
 from lark import Lark, Token, UnexpectedInput
@@ -34,7 +35,7 @@ from pbac.base.limits import (
 from pbac.base.source import Source
 from pbac.lang import nodes
 from pbac.lang.read_items import package
-from pbac.lang.reading import Reading
+from pbac.lang.reading import Branch, Reading
 from pbac.lang.syntax_errors import explain
 
 _UNSEEN: Final = re.compile(
@@ -63,6 +64,38 @@ def parse(source: Source) -> nodes.Package:
     if found is None or reading.diagnostics:
         raise PolicyError(reading.diagnostics)
     return found
+
+
+@dataclass(frozen=True, slots=True)
+class Syntax:
+    """A file with all that was read of it: the package, the tree it is made from, every token."""
+
+    package: nodes.Package
+    tree: Branch
+    tokens: tuple[Token, ...]
+
+
+def parse_syntax(source: Source) -> Syntax:
+    """The syntax tree of one file with what a layout needs beside it.
+
+    Raises:
+        PolicyError: as `parse`.
+    """
+    reading = Reading(source)
+    _check_text(reading)
+    if reading.diagnostics:
+        raise PolicyError(reading.diagnostics)
+    parser = _parser().parse_interactive(source.text, start="file")
+    try:
+        tokens = tuple(parser.iter_parse())
+        tree = parser.feed_eof(tokens[-1] if tokens else None)  # type: ignore[no-untyped-call]
+    except (UnexpectedInput, _Refused):
+        parse(source)  # which tells every mistake, and goes on below each
+        raise
+    found = package(reading, tree)
+    if reading.diagnostics:
+        raise PolicyError(reading.diagnostics)
+    return Syntax(found, tree, tokens)
 
 
 def grammar_text() -> str:
