@@ -16,6 +16,7 @@ COMMANDS: Final[dict[str, str]] = {
     "init": "write a configuration, keys and a starting policy into a folder",
     "serve": "run the gateway",
     "check": "read policy files and tell every mistake",
+    "fmt": "write policy files in their one canonical layout",
     "test": "run the tests written in policy files",
     "eval": "decide one request",
     "explain": "show why one request is decided as it is",
