@@ -61,7 +61,9 @@ def linted(
     if resolved is None:
         return in_order([*told, *mistakes])
     sound = not has_errors(told)
-    found = [*told, *_found(resolved, now_ms, schema, sound=sound)]
+    advice = _found(resolved, now_ms, schema, sound=sound)
+    # Beside errors, notes would only bury them.
+    found = [*told, *(each for each in advice if sound or each.severity is not Severity.NOTE)]
     kept, unused = apply_allows(found, allows, _items(resolved))
     # In a set with errors much is not looked for, so that an allow may yet have its use.
     return in_order([*kept, *mistakes, *(unused if sound else ())])

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import io
 import json
+import re
 import sys
 from dataclasses import dataclass
 from pathlib import Path
@@ -19,11 +20,11 @@ STORIES = sorted(folder for folder in POLICIES.iterdir() if folder.is_dir())
 TIERS = "tiers read_only < trusted\n"
 GOOD = f"""package good on server github
 {TIERS}
-permit read
+permit read "Everyone reads."
   for tier >= read_only
   on tool get_*
 
-permit merge
+permit merge "The trusted merge."  # pbac: allow untested-rule reading is enough here
   for tier >= trusted
   on tool merge
   when args.number > 0 and args.branch == "main"
@@ -74,6 +75,7 @@ def test_a_story_has_no_complaints_and_its_tests_pass(pbac, story):
     checked = pbac("check", story)
     assert checked.code == 0
     assert "error" not in checked.out
+    assert "note" not in checked.out
     assert "no complaints" in checked.out or story.name == "starter"  # it is for any backend
     tested = pbac("test", "--json", story)
     assert tested.code == 0
@@ -419,3 +421,86 @@ def test_other_fields_are_set_by_path(pbac, folder):
     inside = pbac("eval", "policies", *asked, "env.ip=10.1.2.3", "--json").json
     outside = pbac("eval", "policies", *asked, "env.ip=9.1.2.3", "--json").json
     assert (inside["effect"], outside["effect"]) == ("permit", "deny")
+
+
+# --- check: forms, levels, how it ends ---------------------------------------------------------
+
+FINDINGS = """package a
+permit p
+  on tool get_*
+forbid f
+  when user.login == "x"
+"""
+
+
+@pytest.fixture
+def findings(folder):
+    """A set with two warnings and some notes, and no error."""
+    (folder / "good.pbac").write_text(FINDINGS)
+    return folder
+
+
+def test_check_ends_with_1_for_what_it_is_told_to_fail_on(pbac, findings):
+    assert pbac("check", findings).code == 0
+    assert pbac("check", findings, "--fail-on", "warning").code == 1
+    quiet = ["--level", "unconfined-glob=note", "--level", "user-may-be-absent=note"]
+    assert pbac("check", findings, "--fail-on", "warning", *quiet).code == 0
+    assert pbac("check", findings, "--fail-on", "note", *quiet).code == 1
+    assert pbac("check", findings, "--level", "unconfined-glob=error").code == 1
+
+
+def test_a_code_that_is_off_is_not_told(pbac, findings):
+    off = ["--level", "unconfined-glob=off", "--level", "no-reason=off"]
+    told = pbac("check", findings, "--format", "json", *off).json
+    assert {each["code"] for each in told} == {"user-may-be-absent", "untested-rule"}
+
+
+@pytest.mark.parametrize(
+    ("level", "told"),
+    [
+        ("unknown-name=warning", "`unknown-name` is an error and stays one"),
+        ("no-raeson=off", "did you mean `no-reason`?"),
+        ("no-reason=loud", "a level is one of error, warning, note, off"),
+        ("no-reason", "a level is one of"),
+    ],
+)
+def test_a_level_that_makes_no_sense_is_refused(pbac, findings, level, told):
+    ran = pbac("check", findings, "--level", level)
+    assert ran.code == 2
+    assert told in " ".join(ran.err.split())
+
+
+def test_what_is_too_much_is_counted(pbac, folder):
+    many = "".join(f"permit r{n} on tool get_{n}_*\n" for n in range(60))
+    (folder / "good.pbac").write_text(f"package a\n{many}")
+    ran = pbac("check", folder, "--format", "line")
+    *lines, last = ran.out.splitlines()
+    assert len(lines) == 100
+    assert last == "and 21 more, not shown: mend these first"
+    assert sum("unconfined-glob" in line for line in lines) == 60
+    assert len(pbac("check", folder, "--format", "json").json) == 121
+
+
+def test_check_in_sarif_and_in_annotations(pbac, findings):
+    log = pbac("check", "policies", "--format", "sarif").json
+    (run,) = log["runs"]
+    assert [rule["id"] for rule in run["tool"]["driver"]["rules"]] == [
+        "no-reason",
+        "unconfined-glob",
+        "untested-rule",
+        "user-may-be-absent",
+    ]
+    glob = next(each for each in run["results"] if each["ruleId"] == "unconfined-glob")
+    (place,) = [each["physicalLocation"] for each in glob["locations"]]
+    assert place["artifactLocation"] == {"uri": "policies/good.pbac"}
+    assert place["region"] == {"startLine": 3, "startColumn": 11, "endLine": 3, "endColumn": 16}
+    lines = pbac("check", "policies", "--format", "github").out.splitlines()
+    assert all(re.match(r"::(warning|notice) file=policies/good\.pbac,", line) for line in lines)
+    assert len(lines) == 5
+
+
+def test_notes_wait_until_the_errors_are_mended(pbac, findings):
+    (findings / "good.pbac").write_text(FINDINGS + "permit x on tool y when usr.a\n")
+    told = pbac("check", findings, "--format", "json").json
+    assert "note" not in {each["severity"] for each in told}
+    assert "error" in {each["severity"] for each in told}
