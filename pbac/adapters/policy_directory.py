@@ -1,4 +1,4 @@
-"""A folder of policies: `**/*.pbac` and `data/*.json`, read whole or not at all, and watched.
+"""A folder of policies: `**/*.pbac`, `data/*.json`, `tools/*.json`; all or nothing, and watched.
 
 Files named `*_bad.pbac` show mistakes and are left out, and so is whatever is hidden (`.git`, an
 editor's swap files, the folders behind a mounted ConfigMap). A document `data/orgs.json` is
@@ -23,6 +23,7 @@ from typing import Any, Final, TypeAlias
 
 from watchfiles import awatch
 
+from pbac.adapters.vocabulary_files import decode_vocabularies
 from pbac.base import json
 from pbac.base.diagnostics import Diagnostic, PolicyError
 from pbac.base.limits import POLICY_DATA_BYTES_MAX, POLICY_FILE_BYTES_MAX, POLICY_FILES_MAX
@@ -43,9 +44,10 @@ def load_policies(folder: Path, previous: Publication | None = None) -> Publicat
     """Read, compile and test a folder (or one file). Mistakes are in the answer, not raised."""
     try:
         sources, data = read_policies(folder)
+        tools = read_tools(folder)
     except PolicyError as error:
         return refused(error.diagnostics)
-    return prepare(sources, data, previous=previous)
+    return prepare(sources, data, tools=tools, previous=previous)
 
 
 def read_policies(folder: Path) -> tuple[list[Source], dict[str, Any]]:
@@ -74,6 +76,19 @@ def read_policies(folder: Path) -> tuple[list[Source], dict[str, Any]]:
             "without policies nothing would be permitted: `pbac init` writes a first one",
         )
     return sources, _data(root)
+
+
+def read_tools(folder: Path) -> dict[str, Any]:
+    """The vocabulary files of a folder by name: none for one file.
+
+    Raises:
+        PolicyError: when one cannot be read. What is in them is for the compiler to judge.
+    """
+    root = _real(folder)
+    if root.is_file():
+        return {}
+    documents = ((name, data) for name, _, data in _documents(root, "tools/*.json"))
+    return decode_vocabularies(documents)
 
 
 # --- watching --------------------------------------------------------------------------------
@@ -218,14 +233,7 @@ def _source(root: Path, path: Path) -> Source:
 
 def _data(root: Path) -> dict[str, Any]:
     documents: dict[str, Any] = {}
-    size = 0
-    for path in _files(root, "data/*.json"):
-        name = path.relative_to(root).as_posix()
-        data = _bytes(path, name, POLICY_DATA_BYTES_MAX)
-        size += len(data)
-        if size > POLICY_DATA_BYTES_MAX:
-            message = f"the data documents are larger than {POLICY_DATA_BYTES_MAX} bytes together"
-            raise _error("too-large", name, message)
+    for name, path, data in _documents(root, "data/*.json"):
         if path.stem in documents:
             raise _error("duplicate-data", name, f"two documents are named `{path.stem}`")
         try:
@@ -233,6 +241,19 @@ def _data(root: Path) -> dict[str, Any]:
         except json.JsonError as error:
             raise _error("bad-data", name, f"`{name}`: {error.message}", error.help) from None
     return documents
+
+
+def _documents(root: Path, pattern: str) -> Iterator[tuple[str, Path, bytes]]:
+    """Name, path and content of every JSON file that matches, bounded together."""
+    size = 0
+    for path in _files(root, pattern):
+        name = path.relative_to(root).as_posix()
+        data = _bytes(path, name, POLICY_DATA_BYTES_MAX)
+        size += len(data)
+        if size > POLICY_DATA_BYTES_MAX:
+            message = f"`{pattern}` are larger than {POLICY_DATA_BYTES_MAX} bytes together"
+            raise _error("too-large", name, message)
+        yield name, path, data
 
 
 def _bytes(path: Path, name: str, bytes_max: int) -> bytes:

@@ -56,6 +56,10 @@ RENDERED_LINE_COLUMNS_MAX: Final = 160
 DEFINITIONS_MAX: Final = 5_000
 TESTS_MAX: Final = 10_000
 
+# What the checker learns from one schema; below and beyond, values are of any kind.
+SCHEMA_KIND_DEPTH_MAX: Final = 32
+SCHEMA_KIND_PARTS_MAX: Final = 5_000
+
 # Answers of the index that are kept, by (server, tool): callers choose tool names.
 INDEX_KEYS_MAX: Final = 10_000
 # Decisions that are kept for rules that applied together, by index key.

@@ -7,7 +7,7 @@ from typing import Final
 
 from pbac.base.limits import QUOTA_CALLS_MAX
 from pbac.lang import nodes, patterns
-from pbac.lang.check_expressions import check_condition, kind_of
+from pbac.lang.check_expressions import check_conditions, kind_of
 from pbac.lang.checking import Checking, check_tier
 from pbac.lang.paths import children, paths_in
 from pbac.lang.resolve import ResolvedPackage
@@ -27,8 +27,7 @@ _WITHOUT_VALUE: Final = frozenset({"shadow"})
 
 def check_rule(rule: nodes.Rule, package: ResolvedPackage, checking: Checking) -> None:
     """All complaints about one rule."""
-    for condition in rule.conditions:
-        check_condition(condition.expression, checking)
+    check_conditions(rule.conditions, checking)
     _check_targets(rule, package, checking)
     _check_annotations(rule, checking)
     _check_texts(rule, checking)

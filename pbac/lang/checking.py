@@ -10,6 +10,7 @@ from pbac.base.source import Span
 from pbac.base.suggest import did_you_mean
 from pbac.lang import nodes
 from pbac.lang.kinds import ANY, Kind
+from pbac.lang.narrowing import NOTHING, Known
 from pbac.lang.schema import Schema
 
 
@@ -22,6 +23,9 @@ class Checking:
         variables: quantifiers' variables (and definitions' parameters) with their kinds.
         quantifiers: how many `any` and `all` stand around.
         found: complaints so far; shared by everything that is checked in one run.
+        rule: the rule that is checked; None for a definition by itself.
+        tools: names of the tools the rule can be about, where they are known.
+        known: what the parts around tell about the part that is checked.
     """
 
     schema: Schema
@@ -29,6 +33,14 @@ class Checking:
     found: list[Diagnostic]
     variables: Mapping[str, Kind] = field(default_factory=dict)
     quantifiers: int = 0
+    rule: nodes.Rule | None = None
+    tools: tuple[str, ...] = ()
+    known: Known = NOTHING
+
+    @property
+    def cautious(self) -> bool:
+        """Does an unknown condition make the rule apply (Law 2)?"""
+        return self.rule is not None and self.rule.effect != "permit"
 
     def complain(
         self,
@@ -53,6 +65,31 @@ class Checking:
 def described(expression: nodes.Expression, kind: Kind) -> str:
     """`` `agent.tier` (a tier) `` for a path, `a number` for anything else."""
     return f"`{expression.text()}` ({kind})" if isinstance(expression, nodes.Path) else str(kind)
+
+
+def warn_of_strangers(
+    expression: nodes.Expression, kinds: tuple[Kind, ...], wanted: str, checking: Checking
+) -> None:
+    """Warn where a value is only sometimes of a kind that can be used so.
+
+    In a permit that is what one expects: then it does not apply. A forbid and a require do.
+    """
+    if not kinds or not checking.cautious or checking.rule is None:
+        return
+    may_be = " or ".join(map(str, kinds))
+    path = expression.path if isinstance(expression, nodes.Default) else expression
+    name = f"`{path.text()}`" if isinstance(path, nodes.Path) else "this"
+    text = path.text() if isinstance(path, nodes.Path) else "…"
+    only_null = all(kind.word == "null" for kind in kinds)
+    guard = f"{text} is not null" if only_null else f"{text} is {wanted}"
+    if isinstance(expression, nodes.Default):  # asked of what is missing, `is` is unknown
+        guard = f"has {text} and {guard}"
+    checking.warn(
+        "sometimes-unlike",
+        f"{name} may be {may_be}: then this is unknown, and `{checking.rule.name}` applies",
+        expression.span,
+        help=f"write `{guard} and …`; `not ({guard}) or …` says that this is meant",
+    )
 
 
 def check_tier(name: str, span: Span, checking: Checking) -> None:

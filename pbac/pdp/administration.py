@@ -59,11 +59,15 @@ def prepare(
     sources: Sequence[Source],
     data: Mapping[str, Any] | None = None,
     *,
+    tools: Mapping[str, Any] | None = None,
     previous: Publication | None = None,
 ) -> Publication:
-    """Compile the sources and run the tests they hold."""
+    """Compile the sources and run the tests they hold; `tools` are vocabulary files by name."""
     compilation = compile_program(
-        sources, data or {}, previous=previous.compilation if previous else None
+        sources,
+        data or {},
+        tools=tools,
+        previous=previous.compilation if previous else None,
     )
     kept = tuple(sources)
     if compilation.program is None or has_errors(compilation.diagnostics):
