@@ -18,7 +18,7 @@ from collections.abc import Mapping
 from dataclasses import replace
 from typing import cast
 
-from pbac.base.diagnostics import Diagnostic, in_order
+from pbac.base.diagnostics import Diagnostic, Severity, in_order
 from pbac.base.source import Span
 from pbac.base.suggest import did_you_mean
 from pbac.lang import nodes
@@ -59,12 +59,17 @@ def _check_rule(
     found: list[Diagnostic] = []
     check_rule(rule, package, typed(rule, package.servers, typing, replace(checking, found=found)))
     told = {(each.code, each.span) for each in checking.found} if found else set()
+    said: set[tuple[str, str]] = set()
     for each in found:
+        if each.severity is Severity.WARNING:  # of one path in one rule, once is enough
+            if (each.code, each.message) in said:
+                continue
+            said.add((each.code, each.message))
         if _is_within(each.span, rule.span):
             checking.found.append(each)
         elif (each.code, each.span) not in told:
-            message = f"{each.message} (where `{rule.name}` uses it)"
-            checking.found.append(replace(each, message=message))
+            where = "" if f"`{rule.name}`" in each.message else f" (where `{rule.name}` uses it)"
+            checking.found.append(replace(each, message=each.message + where))
 
 
 def _is_within(inner: Span, outer: Span) -> bool:

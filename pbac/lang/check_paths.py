@@ -203,7 +203,7 @@ def _warn_of_others(word: str, *, present: bool, walk: _Walk, checking: Checking
         "sometimes-unlike",
         f"`{walk.text}` may be {may_be}: then this is unknown, and `{checking.rule.name}` applies",
         walk.path.span,
-        help=f"write `{walk.text} is {word} and …`; `not {walk.text} is {word} or …` says that "
+        help=f"write `{walk.text} is {word} and …`; `{walk.text} is not {word} or …` says that "
         "this is meant",
     )
 
@@ -218,7 +218,7 @@ def _warn_of_gap(walk: _Walk, checking: Checking) -> None:
     if lacking := record.lacking.get(name):
         _warn_of_lacking(text, lacking, walk, checking)
     elif checking.cautious and checking.rule is not None:
-        sample = _SAMPLES.get(walk.kind.word)
+        sample = _SAMPLES.get(walk.kind.word) if walk.kind.choices is None else None
         default = f"`{text} default {sample}` for what a missing one means, or " if sample else ""
         checking.warn(
             "optional-argument",
@@ -235,8 +235,8 @@ def _warn_of_lacking(text: str, lacking: tuple[str, ...], walk: _Walk, checking:
         return
     shown = ", ".join(f"`{tool}`" for tool in lacking[:_NAMES_SHOWN_MAX])
     more = f" and {len(lacking) - _NAMES_SHOWN_MAX} more" * (len(lacking) > _NAMES_SHOWN_MAX)
-    verb = "has" if len(lacking) == 1 else "have"
-    told = "applies to every call of them" if checking.cautious else "never permits them"
+    verb, them = ("has", "it") if len(lacking) == 1 else ("have", "them")
+    told = f"applies to every call of {them}" if checking.cautious else f"never permits {them}"
     guard = f"write `has {text} and …`, or name" if checking.cautious else "name"
     checking.warn(
         "not-every-tool",

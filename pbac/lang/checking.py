@@ -82,13 +82,14 @@ def warn_of_strangers(
     text = path.text() if isinstance(path, nodes.Path) else "…"
     only_null = all(kind.word == "null" for kind in kinds)
     guard = f"{text} is not null" if only_null else f"{text} is {wanted}"
+    meant = f"{text} is null" if only_null else f"{text} is not {wanted}"
     if isinstance(expression, nodes.Default):  # asked of what is missing, `is` is unknown
-        guard = f"has {text} and {guard}"
+        guard, meant = f"has {text} and {guard}", f"not has {text} or {meant}"
     checking.warn(
         "sometimes-unlike",
         f"{name} may be {may_be}: then this is unknown, and `{checking.rule.name}` applies",
         expression.span,
-        help=f"write `{guard} and …`; `not ({guard}) or …` says that this is meant",
+        help=f"write `{guard} and …`; `{meant} or …` says that this is meant",
     )
 
 
