@@ -204,7 +204,7 @@ def _parameters(operation: _Operation) -> Iterator[dict[str, Any]]:
 def _parameter_schema(parameter: dict[str, Any], schemas: OperationSchemas) -> dict[str, Any]:
     schema = parameter.get("schema")
     if schema is None and isinstance(content := parameter.get("content"), dict):
-        media = next(iter(content.values()), {})
+        media: Any = next(iter(content.values()), {})
         schema = media.get("schema") if isinstance(media, dict) else None
     read = schemas.read({} if schema is None else schema)
     description = parameter.get("description")

@@ -14,6 +14,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Final
 
+from pbac.base import json
 from pbac.model.request import ACTOR_FIELDS
 from pbac.model.values import Value
 
@@ -57,7 +58,26 @@ class Kind:
             return f"a list of {_PLURALS.get(self.item.word, self.item.word + 's')}"
         return _PHRASES.get(self.word, f"a {self.word}")
 
+    def brief(self) -> str:
+        """As short as a type is written: `"open" | "closed"`, `list of string`, `{ id: integer }`."""
+        if self.choices is not None:
+            shown = [json.encode(choice).decode() for choice in self.choices[:_CHOICES_BRIEF]]
+            return " | ".join(shown + ["…"] * (len(self.choices) > _CHOICES_BRIEF))
+        if self.word == "union":
+            return " | ".join(each.brief() for each in self.options)
+        if self.word == "list":
+            item = (self.item or ANY).brief()
+            return f"list of ({item})" if "|" in item else f"list of {item}"
+        if self.word == "record" and self.fields:
+            members = ", ".join(
+                f"{name}{'' if name in (self.required or ()) else '?'}: {kind.brief()}"
+                for name, kind in self.fields.items()
+            )
+            return f"{{ {members} }}"
+        return "integer" if self.whole else self.word
 
+
+_CHOICES_BRIEF: Final = 8
 _PHRASES: Final = {
     "any": "a value of any kind",
     "null": "null",
