@@ -38,7 +38,8 @@ from pbac.gateway.upstream import Upstream, UpstreamError, UpstreamFailure
 from pbac.lang.vocabulary import VocabularyError, read_vocabulary
 from pbac.mcp.parameter_headers import annotation_problem
 
-_STDERR_LINES_SHOWN: Final = 5
+_STDERR_LINES_SHOWN: Final = 3
+_STDERR_CHARACTERS_SHOWN: Final = 200
 _YAML: Final = frozenset({".yaml", ".yml"})
 
 
@@ -124,7 +125,8 @@ def _reached(
 
 
 def _last_words(told: Sequence[str]) -> str | None:
-    return "it said: " + " / ".join(told) if told else None
+    said = dict.fromkeys(line.strip()[:_STDERR_CHARACTERS_SHOWN] for line in told)
+    return "it said: " + " / ".join(said) if told else None
 
 
 def inherited_environment() -> dict[str, str]:
