@@ -19,7 +19,7 @@ from pbac.lang.check_paths import kind_of_path
 from pbac.lang.checking import Checking, described, warn_of_strangers
 from pbac.lang.kind_unions import union
 from pbac.lang.kinds import ANY, BOOLEAN, Kind, accepts, alike, either, misfits, option
-from pbac.lang.narrowing import beside, without
+from pbac.lang.narrowing import in_turn, without
 
 
 def check_condition(expression: nodes.Expression, checking: Checking) -> None:
@@ -43,7 +43,7 @@ def check_conditions(conditions: Sequence[nodes.Condition], checking: Checking) 
 
 
 def _check_parts(parts: list[tuple[nodes.Expression, bool]], checking: Checking) -> None:
-    for (expression, _), known in zip(parts, beside(parts, checking.known), strict=True):
+    for (expression, _), known in zip(parts, in_turn(parts, checking.known), strict=True):
         check_condition(expression, replace(checking, known=known))
 
 

@@ -154,6 +154,7 @@ def _undeclared(
 def _no_field(
     record: Kind, name: str, step: nodes.Field | nodes.Index, walk: _Walk, checking: Checking
 ) -> Kind:
+    walk.certain = False
     fields = record.fields or {}
     near = did_you_mean(name, fields)
     if walk.text == "facts" and checking.tools:
@@ -179,6 +180,7 @@ def _of_tools(has: str, has_not: str, name: str, checking: Checking) -> str:
 def _no_fields(
     kind: Kind, step: nodes.Field | nodes.Index, walk: _Walk, checking: Checking
 ) -> Kind:
+    walk.certain = False
     if option(kind, "list"):
         help_ = (
             f"write `any item in {walk.text}: item.{step_key(step)} …`, "

@@ -12,6 +12,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
+from types import NoneType
 from typing import Any, Final
 from urllib.parse import unquote
 
@@ -128,7 +129,7 @@ def _record(schema: Mapping[str, Any], reading: _Reading, depth: int) -> Kind:
     properties = schema.get("properties")
     if properties is None and "additionalProperties" not in schema:
         return _WORDS["object"]
-    if not isinstance(properties or {}, dict):
+    if not isinstance(properties, dict | NoneType):
         raise JsonSchemaError("`properties` is an object")
     return Kind(
         word="record",

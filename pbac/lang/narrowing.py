@@ -1,8 +1,11 @@
-"""What parts of a condition tell about each other.
+"""What the parts of a condition tell those that stand behind them.
 
 In `has args.x and args.x > 3` the second part may count on the first: where that is false, the
-whole is false, whatever the second comes to (Law 2). So every part of an `and` is checked as if the
-others held, and every part of an `or` as if they did not.
+whole is false, whatever the second comes to (Law 2). So a part of an `and` is checked as if those
+before it held, a part of an `or` as if they did not.
+
+Only those before it: two parts that each count on the other, `args.x is string and args.x is
+string`, would both be let pass, and be unknown together.
 """
 
 from __future__ import annotations
@@ -103,14 +106,13 @@ def _all_of(found: Iterable[Known]) -> Known:
     return total
 
 
-def beside(parts: Sequence[tuple[nodes.Expression, bool]], known: Known) -> Iterator[Known]:
-    """For each part, in order, what the other parts tell when each comes to what is said here."""
-    told = [known_if(expression, truth) for expression, truth in parts]
-    if all(each == NOTHING for each in told):
-        yield from [known] * len(told)
-        return
-    for number in range(len(told)):
-        yield known | _all_of(told[:number] + told[number + 1 :])
+def in_turn(parts: Sequence[tuple[nodes.Expression, bool]], known: Known) -> Iterator[Known]:
+    """For each part what is known there, when those before it come to what is said here."""
+    for expression, truth in parts:
+        yield known
+        told = known_if(expression, truth)
+        if told != NOTHING:
+            known = known | told
 
 
 def without(known: Known, variable: str) -> Known:

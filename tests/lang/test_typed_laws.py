@@ -67,7 +67,10 @@ def objects(draw, depth=2):
         schema["additionalProperties"] = others
     if names and draw(st.booleans()):  # the same said in another way
         definition = schema["properties"][names[0]]
-        schema = {**schema, "properties": {**schema["properties"], names[0]: {"allOf": [definition]}}}
+        schema = {
+            **schema,
+            "properties": {**schema["properties"], names[0]: {"allOf": [definition]}},
+        }
     return schema
 
 
@@ -122,7 +125,9 @@ def atoms(draw, places):
     near = draw(values(schema))
     value = near if type(near) in (str, int, float, bool) else draw(st.sampled_from(EVERY))
     literal = written(value)
-    word = "string" if isinstance(value, str) else "boolean" if isinstance(value, bool) else "number"
+    word = (
+        "string" if isinstance(value, str) else "boolean" if isinstance(value, bool) else "number"
+    )
     form = draw(
         st.sampled_from(
             [
