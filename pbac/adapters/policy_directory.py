@@ -79,14 +79,16 @@ def read_policies(folder: Path) -> tuple[list[Source], dict[str, Any]]:
 
 
 def read_tools(folder: Path) -> dict[str, Any]:
-    """The vocabulary files of a folder by name: none for one file.
+    """The vocabulary files of a folder by name; for one file, those that stand beside it.
 
     Raises:
         PolicyError: when one cannot be read. What is in them is for the compiler to judge.
     """
     root = _real(folder)
     if root.is_file():
-        return {}
+        root = root.parent
+        if not (root / "tools").is_dir():
+            return {}
     documents = ((name, data) for name, _, data in _documents(root, "tools/*.json"))
     return decode_vocabularies(documents)
 

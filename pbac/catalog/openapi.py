@@ -132,7 +132,7 @@ def _operations(document: dict[str, Any], version: str) -> Iterator[_Operation]:
 
 def _name(path: str, method: str, operation: dict[str, Any]) -> str:
     given = operation.get("operationId")
-    text = given if isinstance(given, str) and given else f"{method}_{path}"
+    text = given if isinstance(given, str) and given else f"{method}_{path.strip('/')}"
     return _NOT_IN_NAMES.sub("_", text).strip("_")[:TOOL_NAME_CHARACTERS_MAX] or method
 
 

@@ -10,16 +10,19 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import replace
 from functools import reduce
-from typing import assert_never
+from typing import Final, assert_never
 
 from pbac.base.limits import QUANTIFIER_DEPTH_MAX
 from pbac.lang import nodes
 from pbac.lang.check_operations import check_operation
 from pbac.lang.check_paths import kind_of_path
 from pbac.lang.checking import Checking, described, warn_of_strangers
+from pbac.lang.json_schema import kind_of_value
 from pbac.lang.kind_unions import union
 from pbac.lang.kinds import ANY, BOOLEAN, Kind, accepts, alike, either, misfits, option
 from pbac.lang.narrowing import in_turn, without
+
+_JSON_KINDS: Final = frozenset({"null", "boolean", "number", "string"})
 
 
 def check_condition(expression: nodes.Expression, checking: Checking) -> None:
@@ -107,6 +110,9 @@ def _default(expression: nodes.Default, checking: Checking) -> Kind:
             expression.fallback.span,
             help="a default is of the same kind as what it stands for",
         )
+    written = expression.fallback
+    if isinstance(written, nodes.Literal) and written.kind in _JSON_KINDS:
+        fallback = kind_of_value(written.value)  # the very value: what an `enum` lists stays listed
     return union((kind, fallback))
 
 
@@ -119,7 +125,8 @@ def _quantified(expression: nodes.Quantified, checking: Checking) -> None:
             expression.collection.span,
             help=f"`{expression.quantifier}` looks at the items of a list",
         )
-    warn_of_strangers(expression.collection, misfits("list", collection), "list", checking)
+    else:
+        warn_of_strangers(expression.collection, misfits("list", collection), "list", checking)
     depth = checking.quantifiers + 1
     if depth > QUANTIFIER_DEPTH_MAX:
         # Law 4: lists come from callers, and each level multiplies by the length of one.

@@ -197,10 +197,14 @@ def _check_listed(left: _Side, right: _Side, checking: Checking) -> None:
             help_ = near or (
                 "it is one of " + ", ".join(map(_written, choices[:_CHOICES_SHOWN_MAX])) + more
             )
-        name = described(one.expression, one.kind).partition(" (")[0]
         item = "an item of " if one.is_item else ""
-        message = f"{item}{name} is never {value}"
+        message = f"{item}{_named(one.expression)} is never {value}"
         checking.complain("unlisted-value", message, written.span, help=help_)
+
+
+def _named(expression: nodes.Expression) -> str:
+    path = expression.path if isinstance(expression, nodes.Default) else expression
+    return f"`{path.text()}`" if isinstance(path, nodes.Path) else "this"
 
 
 def _may_be(kind: Kind, value: Value) -> bool:

@@ -21,7 +21,8 @@ def union(kinds: Iterable[Kind]) -> Kind:
             by_word.setdefault(each.word, []).append(each)
     if not by_word or "any" in by_word:
         return ANY
-    found = tuple(_same_word(alike) for _, alike in sorted(by_word.items()))
+    words = sorted(by_word, key=lambda word: (word == "null", word))  # `a string or null`
+    found = tuple(_same_word(by_word[word]) for word in words)
     return found[0] if len(found) == 1 else Kind(word="union", options=found)
 
 
