@@ -7,7 +7,7 @@ forbid and a require apply (Law 2), which surprises whoever did not think of it:
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import Final, Literal, TypeAlias
 
@@ -217,7 +217,9 @@ def _warn_of_gap(walk: _Walk, checking: Checking) -> None:
         return
     name, record = walk.gap
     text = walk.path.text()
-    if lacking := record.lacking.get(name):
+    holders = record.holders.get(name, ())
+    lacking = [tool for tool in checking.tools if tool not in holders] if any(holders) else []
+    if lacking:
         _warn_of_lacking(text, lacking, walk, checking)
     elif checking.cautious and checking.rule is not None:
         sample = _SAMPLES.get(walk.kind.word) if walk.kind.choices is None else None
@@ -231,7 +233,7 @@ def _warn_of_gap(walk: _Walk, checking: Checking) -> None:
         )
 
 
-def _warn_of_lacking(text: str, lacking: tuple[str, ...], walk: _Walk, checking: Checking) -> None:
+def _warn_of_lacking(text: str, lacking: Sequence[str], walk: _Walk, checking: Checking) -> None:
     rule = checking.rule
     if rule is None:
         return

@@ -6,6 +6,7 @@ more. So records are put together field by field, and which fields went together
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import replace
 
@@ -28,7 +29,7 @@ def union(kinds: Iterable[Kind]) -> Kind:
 
 def _same_word(kinds: Sequence[Kind]) -> Kind:
     first = kinds[0]
-    if all(kind == first for kind in kinds[1:]):
+    if all(kind is first or kind == first for kind in kinds[1:]):
         return first
     if first.word == "record":
         return records_together([("", kind) for kind in kinds])
@@ -52,19 +53,32 @@ def _distinct(choices: Iterable[tuple[Value, ...]]) -> tuple[Value, ...]:
 
 
 def records_together(named: Sequence[tuple[str, Kind]]) -> Kind:
-    """The record that is one of these; `lacking` tells by name which of them lack a field."""
-    records = [record for _, record in named]
-    if any(record.fields is None for record in records):
+    """The record that is one of these; `holders` tells by name which of them have a field.
+
+    One look at every field of every record: a rule may be about thousands of tools.
+    """
+    if any(record.fields is None for _, record in named):
         return Kind(word="record")
-    names = {name: None for record in records for name in record.fields or ()}
-    lacking = {name: _lacking(name, named) for name in names}
-    required = [record.required for record in records if record.required is not None]
+    kinds: dict[str, list[Kind]] = {}
+    holders: dict[str, list[str]] = {}
+    certain: Counter[str] = Counter()
+    for label, record in named:
+        for name, kind in (record.fields or {}).items():
+            kinds.setdefault(name, []).append(kind)
+            holders.setdefault(name, []).append(label)
+        certain.update(record.required or ())
+    for label, record in named:
+        if record.rest is not None and record.rest != UNDECLARED:  # it may hold all the others too
+            for name in kinds.keys() - (record.fields or {}).keys():
+                kinds[name].append(record.rest)
+                holders[name].append(label)
+    told = all(record.required is not None for _, record in named)
     return Kind(
         word="record",
-        fields={name: union(_members(name, records)) for name in names},
-        rest=_rest(records),
-        required=frozenset.intersection(*required) if len(required) == len(records) else None,
-        lacking={name: tools for name, tools in lacking.items() if tools},
+        fields={name: union(found) for name, found in kinds.items()},
+        rest=_rest([record for _, record in named]),
+        required=frozenset(n for n in kinds if certain[n] == len(named)) if told else None,
+        holders={n: tuple(found) for n, found in holders.items() if len(found) < len(named)},
     )
 
 
@@ -72,14 +86,6 @@ def member(record: Kind, name: str) -> Kind | None:
     """What a member is; None when there is none, or nobody described one."""
     found = (record.fields or {}).get(name, record.rest)
     return None if found == UNDECLARED else found
-
-
-def _members(name: str, records: Sequence[Kind]) -> list[Kind]:
-    return [kind for record in records if (kind := member(record, name)) is not None]
-
-
-def _lacking(name: str, named: Sequence[tuple[str, Kind]]) -> tuple[str, ...]:
-    return tuple(label for label, record in named if label and member(record, name) is None)
 
 
 def _rest(records: Sequence[Kind]) -> Kind | None:

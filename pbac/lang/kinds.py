@@ -31,7 +31,7 @@ class Kind:
         rest: of a record with fields: what every other member is. None: there is no other;
             `UNDECLARED`: there may be, but nobody described one.
         required: the fields such a record always has; None where nobody says.
-        lacking: field → the tools that do not have it, where several tools are meant at once.
+        holders: field → the tools that have it, where several are meant and not all of them do.
         options: of a union: what it may be, one kind for each word.
         choices: of a scalar: the only values there are.
         whole: of a number: it has no fraction.
@@ -44,7 +44,7 @@ class Kind:
     fields: Mapping[str, Kind] | None = None
     rest: Kind | None = None
     required: frozenset[str] | None = None
-    lacking: Mapping[str, tuple[str, ...]] = field(default_factory=dict, compare=False)
+    holders: Mapping[str, tuple[str, ...]] = field(default_factory=dict, compare=False)
     options: tuple[Kind, ...] = ()
     choices: tuple[Value, ...] | None = None
     whole: bool = False
