@@ -105,7 +105,9 @@ def test_a_tested_console_does_what_the_page_shows(path, tmp_path):
         language, *info = match[1].split()
         options = dict(word.split("=") for word in info if "=" in word)
         if "file" in options:
-            (tmp_path / options["file"]).write_text(match[2], "utf-8")
+            file = tmp_path / options["file"]
+            file.parent.mkdir(parents=True, exist_ok=True)
+            file.write_text(match[2], "utf-8")
         elif language == "console" and "tested" in info:
             _run(match[2], tmp_path, int(options.get("exit", 0)))
 
