@@ -13,6 +13,7 @@ import click
 import msgspec
 
 from pbac.base.errors import PbacError
+from pbac.base.printable import printable
 
 if TYPE_CHECKING:
     from pbac.app.tool_import import Imported, Listed
@@ -175,9 +176,9 @@ def _echo(imported: Imported) -> None:
     for name in found.removed:
         click.echo(f"{click.style('-', fg='red')} {name}")
     for name, texts in found.changed.items():
-        click.echo(f"{click.style('~', fg='yellow')} {name}: {'; '.join(texts)}")
+        click.echo(f"{click.style('~', fg='yellow')} {name}: {printable('; '.join(texts))}")
     for each in imported.left_out:
-        click.echo(f"left out `{each.name}`: {each.reason}", err=True)
+        click.echo(f"left out `{each.name}`: {printable(each.reason)}", err=True)
     tools = f"{imported.tools} tool{'s' if imported.tools != 1 else ''}"
     told = f"{tools} of `{imported.server}`" + ("" if found else ", nothing changed")
     click.echo(f"{click.style(str(imported.path), fg='green')}  {told}")
@@ -197,7 +198,7 @@ def show(path: Path, *, as_json: bool) -> None:
         click.echo(msgspec.json.encode(rows))
         return
     for vocabulary in vocabularies:
-        click.echo(f"{click.style(vocabulary.server, bold=True)}  {vocabulary.file}")
+        click.echo(f"{click.style(printable(vocabulary.server), bold=True)}  {vocabulary.file}")
         for tool in vocabulary.tools.values():
             _echo_tool(tool)
 
@@ -243,11 +244,11 @@ def _member(tool: KnownTool, name: str) -> dict[str, Any]:
 
 
 def _echo_tool(tool: KnownTool) -> None:
-    scope = f"  {click.style(tool.scope, dim=True)}" if tool.scope else ""
-    click.echo(f"  {tool.name}{scope}")
+    scope = f"  {click.style(printable(tool.scope), dim=True)}" if tool.scope else ""
+    click.echo(f"  {printable(tool.name)}{scope}")
     for name in tool.arguments.fields or {}:
         each = _member(tool, name)
         mark = "" if each["always_there"] else "?"
-        click.echo(f"      {name}{mark}: {each['kind']}")
+        click.echo(printable(f"      {name}{mark}: {each['kind']}"))
     for name, kind in (tool.facts.fields or {}).items():
-        click.echo(f"      facts.{name}: {kind.brief()}")
+        click.echo(printable(f"      facts.{name}: {kind.brief()}"))

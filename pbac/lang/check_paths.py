@@ -24,6 +24,7 @@ Asked: TypeAlias = Literal["value", "has", "default"]
 KindOf: TypeAlias = Callable[[nodes.Expression, Checking], Kind]
 
 _NAMES_SHOWN_MAX: Final = 4
+_FIELDS_SHOWN_MAX: Final = 20
 _SAMPLES: Final = {"number": "0", "string": '""', "boolean": "false", "list": "[]"}
 
 
@@ -165,7 +166,7 @@ def _no_field(
         message = _of_tools("has an argument", "has no argument", name, checking)
     else:
         message = f"`{walk.text}` has no field `{name}`"
-    known = "it has " + ", ".join(f"`{known}`" for known in fields)
+    known = "it has " + ", ".join(f"`{known}`" for known in [*fields][:_FIELDS_SHOWN_MAX])
     help_ = near or (known if fields else "it has none")
     return checking.complain("unknown-field", message, step.span, help=help_)
 

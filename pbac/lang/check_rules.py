@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from dataclasses import replace
 from typing import Final
 
 from pbac.base.limits import QUOTA_CALLS_MAX
@@ -30,8 +31,9 @@ def check_rule(rule: nodes.Rule, package: ResolvedPackage, checking: Checking) -
     check_conditions(rule.conditions, checking)
     _check_targets(rule, package, checking)
     _check_annotations(rule, checking)
-    _check_texts(rule, checking)
-    _check_duties(rule, checking)
+    shown = replace(checking, rule=None)  # what is missing there decides nothing
+    _check_texts(rule, shown)
+    _check_duties(rule, shown)
     _warn_about_users(rule, checking)
     _warn_about_vacuous_all(rule, checking)
 

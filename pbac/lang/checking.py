@@ -6,6 +6,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 
 from pbac.base.diagnostics import Diagnostic, Severity
+from pbac.base.printable import printable
 from pbac.base.source import Span
 from pbac.base.suggest import did_you_mean
 from pbac.lang import nodes
@@ -51,14 +52,25 @@ class Checking:
         help: str | None = None,
     ) -> Kind:
         """Note an error. Returns `ANY`: nothing is known about what is wrong."""
-        self.found.append(Diagnostic(code=code, message=message, span=span, help=help))
+        self._note(code, message, span, help, Severity.ERROR)
         return ANY
 
     def warn(self, code: str, message: str, span: Span, *, help: str) -> None:
         """Note a warning; it always says how to silence it."""
-        severity = Severity.WARNING
+        self._note(code, message, span, help, Severity.WARNING)
+
+    def _note(
+        self, code: str, message: str, span: Span, help_text: str | None, severity: Severity
+    ) -> None:
+        # Names and values in it may be a server's own words.
         self.found.append(
-            Diagnostic(code=code, message=message, span=span, help=help, severity=severity)
+            Diagnostic(
+                code=code,
+                message=printable(message),
+                span=span,
+                help=help_text and printable(help_text),
+                severity=severity,
+            )
         )
 
 

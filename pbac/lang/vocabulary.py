@@ -21,6 +21,7 @@ from typing import Any, Final
 
 from pbac.base.diagnostics import Diagnostic
 from pbac.base.limits import TOOLS_PER_BACKEND_MAX
+from pbac.base.printable import printable
 from pbac.base.source import Span
 from pbac.base.suggest import did_you_mean
 from pbac.lang.json_schema import JsonSchemaError, kind_of_schema, kind_of_value
@@ -84,7 +85,7 @@ def read_vocabularies(
 def _complaint(file: str, message: str, help_text: str) -> Diagnostic:
     return Diagnostic(
         code="bad-vocabulary",
-        message=f"`{file}`: {message}",
+        message=printable(f"`{file}`: {message}"),
         span=Span(file, 0, 0, 1, 1),
         help=help_text,
     )

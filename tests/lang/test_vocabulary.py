@@ -79,6 +79,23 @@ def test_what_is_filled_in_is_always_there():
     assert arguments.fields["b"].brief() == "integer | null"
 
 
+def test_a_tool_whose_scope_nobody_knows_may_need_any():
+    source = Source("a.pbac", A.text.replace("tool refund", "scope a:b").replace("amount", "sum"))
+    (found,) = compiled({"tools/shop.json": tree()}, source=source).diagnostics
+    assert (found.code, found.help) == ("unknown-field", "it has `amount`")
+    found = compiled({"tools/shop.json": tree(scope="a:c")}, source=source).diagnostics
+    assert [each.code for each in found] == ["unneeded-scope"]
+
+
+def test_what_a_server_calls_things_is_shown_so_that_one_sees_it():
+    names = {"\x1b[2J": {}, "a\u202eb": {}}
+    schema = {"type": "object", "properties": names}
+    (found,) = compiled({"tools/shop.json": tree(inputSchema=schema)}).diagnostics
+    assert found.help == "it has `\\x1b[2J`, `a\\u202eb`"
+    (found,) = compiled({"tools/shop.json": tree(**{"\x1b": 1})}).diagnostics
+    assert "\\x1b" in found.message
+
+
 # --- versions and what runs share (Law 7) ----------------------------------------------------------
 
 
