@@ -50,10 +50,8 @@ def kind_of_schema(schema: Any) -> Kind:
 def kind_of_value(value: Value) -> Kind:
     """The kind that holds this one value."""
     word = kind_of(value)
-    if word == "list":
-        return Kind(word="list", item=union(map(kind_of_value, value)) if value else ANY)
-    if word == "record":
-        return Kind(word="record")
+    if word in ("list", "record"):
+        return _WORDS["array" if word == "list" else "object"]
     return Kind(word=word, choices=(value,), sent=word == "string", whole=type(value) is int)
 
 
@@ -95,6 +93,9 @@ def _of_type(schema: Mapping[str, Any], reading: _Reading, depth: int) -> Kind:
     """What `type`, `enum` and `const` say, and the keywords that go with one type."""
     types = _types(schema)
     if values := [schema["const"]] if "const" in schema else _list(schema, "enum"):
+        reading.parts += len(values)
+        if reading.parts > SCHEMA_KIND_PARTS_MAX:
+            return ANY
         kind = union(map(kind_of_value, values))
         return meet(kind, union(_WORDS[name] for name in types)) if types else kind
     return union(_of_one_type(name, schema, reading, depth) for name in types)

@@ -26,7 +26,8 @@ from pbac.base.source import Span
 from pbac.base.suggest import did_you_mean
 from pbac.lang.json_schema import JsonSchemaError, kind_of_schema, kind_of_value
 from pbac.lang.kind_unions import union
-from pbac.lang.kinds import UNDECLARED, Kind
+from pbac.lang.kinds import UNDECLARED, Kind, option
+from pbac.model.values import kind_of
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -177,7 +178,15 @@ def _arguments(schema: dict[str, Any]) -> Kind:
         if isinstance(each, dict) and "default" in each
     }
     filled = {
-        name: union((field, kind_of_value(defaults[name]))) if name in defaults else field
+        name: _filled(field, defaults[name]) if name in defaults else field
         for name, field in (kind.fields or {}).items()
     }
     return replace(kind, fields=filled, required=(kind.required or frozenset()) | set(defaults))
+
+
+def _filled(field: Kind, default: Any) -> Kind:
+    """A default may be what its own schema does not allow: mostly null."""
+    same = option(field, kind_of(default))
+    if same is not None and (same.choices is None or default in same.choices):
+        return field
+    return union((field, kind_of_value(default)))

@@ -129,6 +129,7 @@ def test_what_is_too_deep_or_too_large_is_of_any_kind():
         part = {"$ref": f"#/$defs/d{number - 1}"}
         doubling[f"d{number}"] = {"anyOf": [part, part]}
     assert kind_of_schema({"$ref": "#/$defs/d39", "$defs": doubling}).word in ("any", "string")
+    assert kind_of_schema({"enum": list(range(limits.SCHEMA_KIND_PARTS_MAX + 1))}) == ANY
 
 
 def test_a_circle_is_read_once(monkeypatch):

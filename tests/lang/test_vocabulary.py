@@ -72,11 +72,21 @@ def test_too_many_tools(monkeypatch):
 def test_what_is_filled_in_is_always_there():
     schema = {
         "type": "object",
-        "properties": {"a": {"type": "string"}, "b": {"type": "integer", "default": None}},
+        "properties": {
+            "a": {"type": "string"},
+            "b": {"type": "integer", "default": None},
+            "c": {"type": "array", "items": {"type": "string"}, "default": []},
+            "d": {"enum": ["x", "y"], "default": "z"},
+        },
     }
     arguments = read_vocabulary("f", tree(inputSchema=schema)).tools["refund"].arguments
-    assert arguments.required == {"b"}
-    assert arguments.fields["b"].brief() == "integer | null"
+    assert arguments.required == {"b", "c", "d"}
+    assert {name: kind.brief() for name, kind in arguments.fields.items()} == {
+        "a": "string",
+        "b": "integer | null",
+        "c": "list of string",
+        "d": '"x" | "y" | "z"',
+    }
 
 
 def test_a_tool_whose_scope_nobody_knows_may_need_any():
