@@ -34,7 +34,7 @@ from pbac.cli import COMMANDS, group
 from pbac.duties.table import JOINS
 from pbac.gateway.enforce import READABLE
 from pbac.lang import read_duties
-from pbac.lang.check_rules import ISSUANCE_DUTIES, SUPPORTED_DUTIES
+from pbac.lang.check_duties import ENFORCED_DUTIES, ISSUANCE_DUTIES
 from pbac.lang.functions import FUNCTIONS
 from pbac.mcp.methods import METHODS
 from pbac.mcp.versions import LEGACY_VERSIONS, MODERN_VERSIONS
@@ -160,7 +160,7 @@ def duties() -> Table:
     rows = []
     for kind in kinds:
         phase = "tokens" if kind in ISSUANCE_DUTIES else "calls"
-        rows.append((code(kind), phase, "yes" if kind in SUPPORTED_DUTIES else "refused at load"))
+        rows.append((code(kind), phase, "yes" if kind in ENFORCED_DUTIES else "not yet: denied"))
     return Table(("duty", "of", "carried out", "parameters*", "join of several*"), rows)
 
 
@@ -406,7 +406,7 @@ def test_every_command_has_a_module_that_the_reference_describes():
 
 
 def test_a_duty_that_is_carried_out_has_a_join():
-    assert set(JOINS) == SUPPORTED_DUTIES - ISSUANCE_DUTIES
+    assert set(JOINS) == ENFORCED_DUTIES - ISSUANCE_DUTIES
 
 
 if __name__ == "__main__":

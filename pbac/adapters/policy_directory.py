@@ -2,7 +2,7 @@
 
 Files named `*_bad.pbac` show mistakes and are left out, and so is whatever is hidden (`.git`, an
 editor's swap files, the folders behind a mounted ConfigMap). A document `data/orgs.json` is
-`data.orgs`. Links that lead out of the folder are refused: whoever can write a link must not choose
+`data.orgs`, and belongs to the packages whose files lie beside that `data` folder. Links that lead out of the folder are refused: whoever can write a link must not choose
 what the gateway reads.
 
 Watching. The system's notifications make a change act at once, but they get lost: on network file
@@ -15,8 +15,9 @@ from __future__ import annotations
 
 import asyncio
 import os
-from collections.abc import AsyncGenerator, AsyncIterator, Iterator
+from collections.abc import AsyncGenerator, AsyncIterator, Collection, Iterator
 from contextlib import aclosing
+from dataclasses import dataclass, field
 from itertools import islice
 from pathlib import Path
 from typing import Any, Final, TypeAlias
@@ -40,17 +41,38 @@ _Print: TypeAlias = tuple[tuple[str, int, int, int], ...]
 """Path, modification time, size and inode of every file that would be read."""
 
 
-def load_policies(folder: Path, previous: Publication | None = None) -> Publication:
-    """Read, compile and test a folder (or one file). Mistakes are in the answer, not raised."""
+@dataclass(frozen=True, slots=True, kw_only=True)
+class PolicyFiles:
+    """What a folder holds: the sources, the data documents by name, and the file of each."""
+
+    sources: list[Source]
+    data: dict[str, Any] = field(default_factory=dict)
+    places: dict[str, str] = field(default_factory=dict)
+
+
+def load_policies(
+    folder: Path, previous: Publication | None = None, *, sealed: Collection[str] = ()
+) -> Publication:
+    """Read, compile and test a folder (or one file). Mistakes are in the answer, not raised.
+
+    `sealed`: packages without which the set must not be published.
+    """
     try:
-        sources, data = read_policies(folder)
+        files = read_policies(folder)
         tools = read_tools(folder)
     except PolicyError as error:
         return refused(error.diagnostics)
-    return prepare(sources, data, tools=tools, previous=previous)
+    return prepare(
+        files.sources,
+        files.data,
+        places=files.places,
+        tools=tools,
+        sealed=sealed,
+        previous=previous,
+    )
 
 
-def read_policies(folder: Path) -> tuple[list[Source], dict[str, Any]]:
+def read_policies(folder: Path) -> PolicyFiles:
     """The sources and data documents of a folder; of one file, that file.
 
     Raises:
@@ -58,7 +80,7 @@ def read_policies(folder: Path) -> tuple[list[Source], dict[str, Any]]:
     """
     root = _real(folder)
     if root.is_file():
-        return [_source(root.parent, root)], {}
+        return PolicyFiles(sources=[_source(root.parent, root)])
     if not root.is_dir():
         raise _error(
             "no-policies",
@@ -75,7 +97,8 @@ def read_policies(folder: Path) -> tuple[list[Source], dict[str, Any]]:
             f"there is no `.pbac` file in `{folder}`",
             "without policies nothing would be permitted: `pbac init` writes a first one",
         )
-    return sources, _data(root)
+    data, places = _data(root)
+    return PolicyFiles(sources=sources, data=data, places=places)
 
 
 def read_tools(folder: Path) -> dict[str, Any]:
@@ -97,13 +120,24 @@ def read_tools(folder: Path) -> dict[str, Any]:
 
 
 async def watch_policies(
-    folder: Path, first: Publication | None = None
+    folder: Path,
+    first: Publication | None = None,
+    *,
+    sealed: Collection[str] = (),
+    keep_sealed: bool = True,
 ) -> AsyncIterator[Publication]:
     """A publication for every change of the folder that is not the one before.
 
     Compiling runs in a thread: requests go on meanwhile. Never ends by itself.
+
+    Args:
+        folder: what is watched.
+        first: what is in force when watching begins.
+        sealed: packages without which no set may be published.
+        keep_sealed: and none without the sealed packages of the set in force.
     """
     latest, warm = first, first
+    required = frozenset(sealed) | (_sealed(first) if keep_sealed else frozenset())
     seen: _Print | None = None
     async with aclosing(_ticks(folder)) as ticks:
         async for _ in ticks:
@@ -111,9 +145,11 @@ async def watch_policies(
             if now == seen:
                 continue
             seen = await _settled(folder, now)
-            publication = await asyncio.to_thread(_load, folder, warm)
+            publication = await asyncio.to_thread(_load, folder, warm, required)
             if publication.compilation is not None:
                 warm = publication
+            if keep_sealed:
+                required |= _sealed(publication)
             if latest is None or _differs(publication, latest):
                 yield publication
             latest = publication
@@ -150,10 +186,16 @@ async def _settled(folder: Path, seen: _Print) -> _Print:
     return seen
 
 
-def _load(folder: Path, previous: Publication | None) -> Publication:
+def _sealed(publication: Publication | None) -> frozenset[str]:
+    """The sealed packages of a set that may be published."""
+    policy_set = publication.policy_set if publication else None
+    return policy_set.sealed if policy_set else frozenset()
+
+
+def _load(folder: Path, previous: Publication | None, sealed: Collection[str]) -> Publication:
     """Whatever happens, the old set serves on and the folder is watched on."""
     try:
-        return load_policies(folder, previous)
+        return load_policies(folder, previous, sealed=sealed)
     except Exception as fault:  # noqa: BLE001 - told as a publication that failed
         told = f"{type(fault).__name__}: {fault}"
         message = f"a defect of this program, not of the policies: `{told}`"
@@ -233,16 +275,21 @@ def _source(root: Path, path: Path) -> Source:
         ) from None
 
 
-def _data(root: Path) -> dict[str, Any]:
+def _data(root: Path) -> tuple[dict[str, Any], dict[str, str]]:
+    """The documents by name, and the file of each."""
     documents: dict[str, Any] = {}
+    places: dict[str, str] = {}
     for name, path, data in _documents(root, "data/*.json"):
         if path.stem in documents:
-            raise _error("duplicate-data", name, f"two documents are named `{path.stem}`")
+            also = places[path.stem]
+            message = f"two documents are named `{path.stem}`: `{also}` and `{name}`"
+            raise _error("duplicate-data", name, message, "rename one of them")
+        places[path.stem] = name
         try:
             documents[path.stem] = json.decode(data)
         except json.JsonError as error:
             raise _error("bad-data", name, f"`{name}`: {error.message}", error.help) from None
-    return documents
+    return documents, places
 
 
 def _documents(root: Path, pattern: str) -> Iterator[tuple[str, Path, bytes]]:

@@ -26,8 +26,8 @@ from pbac.base.limits import (
     SHUTDOWN_SECONDS_MAX,
 )
 from pbac.web import health_routes, mcp_routes, middleware, oauth_routes
+from pbac.web.connection import Connection
 from pbac.web.connections import Connections, connections_max
-from pbac.web.malformed import Connection
 from pbac.web.peer import networks
 from pbac.web.tls import TlsError, load_certificate, server_context
 

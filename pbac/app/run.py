@@ -77,7 +77,7 @@ async def _until_stopped(config: Config) -> None:
 async def serving(config: Config) -> AsyncIterator[Parts]:
     """A gateway that answers requests, from the first one to the last."""
     async with AsyncExitStack() as stack:
-        publication = load_policies(config.policy_directory)
+        publication = load_policies(config.policy_directory, sealed=config.sealed_packages)
         policy_set = _require(publication)
         audit, audit_keys = open_audit(config)
         stack.push_async_callback(audit.close)
@@ -158,7 +158,13 @@ async def _keep_policies(parts: Parts, first: Publication) -> None:
     published = parts.gateway.policies
     parts.metrics.published(published.current.rule_count)
     folder = parts.config.policy_directory
-    async for publication in watch_policies(folder, first):
+    watching = watch_policies(
+        folder,
+        first,
+        sealed=parts.config.sealed_packages,
+        keep_sealed=parts.config.keep_sealed_packages,
+    )
+    async for publication in watching:
         await _recorded(parts, _policy_record(publication, published.current.version))
         if publication.policy_set is None:
             _log.error(

@@ -48,6 +48,11 @@ PATTERN_CHARACTERS_MAX: Final = 256
 AUTOMATON_STATES_MAX: Final = 500
 AUTOMATON_NODES_MAX: Final = 1_000
 STRINGS_MAX: Final = 1_024
+# What operators look at; a longer text or list is unknown to them.
+TEXT_OPERAND_CHARACTERS_MAX: Final = 64 * 1024
+LIST_OPERAND_ITEMS_MAX: Final = 10_000
+# What one call may make the rules about its tool do, counted at load (`lang/cost.py`).
+EVALUATION_STEPS_MAX: Final = 50_000_000
 TEXT_CHARACTERS_MAX: Final = 1_024
 TEXT_VALUE_CHARACTERS_MAX: Final = 200
 DIAGNOSTICS_MAX: Final = 100
@@ -156,5 +161,6 @@ AUDIT_TAIL_RECORDS_MAX: Final = 100_000
 # --- Duties --------------------------------------------------------------------------------
 QUOTA_BUCKETS_MAX: Final = 100_000
 QUOTA_CALLS_MAX: Final = 100_000
+APPROVALS_MAX: Final = 16
 REDACTION_CHARACTERS_MAX: Final = 1_000_000
 REDACTION_PATTERNS_CACHED_MAX: Final = 256

@@ -7,7 +7,12 @@ member that could be read as one we know, without being it, is refused where it 
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
-from typing import Final
+from typing import Final, TypeAlias
+
+NamesPath: TypeAlias = tuple[str | None, ...]
+"""The way to a value: a name for each step into an object, `EACH` for one into a list."""
+
+EACH: Final = None
 
 
 def folded(name: str) -> str:
@@ -27,12 +32,18 @@ def lookalike(name: str, known: Iterable[str]) -> str | None:
 
 
 class Names:
-    """The names somebody knows of an object, and of the objects within it."""
+    """The names somebody knows of an object, and of the values within it.
 
-    __slots__ = ("_folded", "within")
+    Attributes:
+        within: of an object: what is known of the member of each name.
+        each: of a list: what is known of every item; None when nothing is.
+    """
 
-    def __init__(self, within: Mapping[str, Names]) -> None:
+    __slots__ = ("_folded", "each", "within")
+
+    def __init__(self, within: Mapping[str, Names], each: Names | None = None) -> None:
         self.within = within
+        self.each = each
         self._folded = {folded(name): name for name in within}
 
     def lookalike(self, name: str) -> str | None:
@@ -43,9 +54,12 @@ class Names:
 NO_NAMES: Final = Names({})
 
 
-def names_of(paths: Iterable[tuple[str, ...]]) -> Names:
-    """The names that paths into an object go by."""
-    heads: dict[str, list[tuple[str, ...]]] = {}
+def names_of(paths: Iterable[NamesPath]) -> Names:
+    """The names that paths into a value go by."""
+    heads: dict[str | None, list[NamesPath]] = {}
     for first, *rest in filter(None, paths):
         heads.setdefault(first, []).append(tuple(rest))
-    return Names({first: names_of(rests) for first, rests in heads.items()}) if heads else NO_NAMES
+    if not heads:
+        return NO_NAMES
+    each = names_of(heads.pop(EACH)) if EACH in heads else None
+    return Names({first: names_of(rests) for first, rests in heads.items() if first}, each)

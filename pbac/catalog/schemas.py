@@ -92,26 +92,35 @@ def _step(step: str | int) -> str:
 
 
 def _names(schema: Any) -> Names:
-    """What a schema declares through `properties` alone."""
-    properties = schema.get("properties") if isinstance(schema, dict) else None
-    if not isinstance(properties, dict) or not properties:
+    """What a schema declares through `properties` and `items` alone."""
+    if not isinstance(schema, dict):
         return NO_NAMES
-    return Names({name: _names(member) for name, member in properties.items()})
+    properties, items = schema.get("properties"), schema.get("items")
+    within = properties if isinstance(properties, dict) else {}
+    if not within and not isinstance(items, dict):
+        return NO_NAMES
+    each = _names(items) if isinstance(items, dict) else None
+    return Names({name: _names(member) for name, member in within.items()}, each)
 
 
-def _misspelt(declared: Names, read: Names, value: dict[str, Any], path: str) -> str | None:
+def _misspelt(declared: Names, read: Names, value: Any, path: str) -> str | None:
     """A name that a laxer upstream would take for one that is declared, or that policy reads.
 
     A rule that reads `args.force` does not see `Force`, but a Go upstream does.
     """
-    for name, member in value.items():
-        if name in declared.within or name in read.within:
-            if isinstance(member, dict):
+    if isinstance(value, dict):
+        for name, member in value.items():
+            if name in declared.within or name in read.within:
                 inner = declared.within.get(name, NO_NAMES), read.within.get(name, NO_NAMES)
-                if complaint := _misspelt(*inner, member, f"{path}.{name}"):
+                if complaint := _misspelt(*inner, member, f"{path}{_step(name)}"):
                     return complaint
-        elif near := declared.lookalike(name) or read.lookalike(name):
-            return f"{path}: `{_shorten(ascii(name)[1:-1])}` could be read as `{near}`"
+            elif near := declared.lookalike(name) or read.lookalike(name):
+                return f"{path}: `{_shorten(ascii(name)[1:-1])}` could be read as `{near}`"
+    elif isinstance(value, list) and (declared.each or read.each):
+        each = declared.each or NO_NAMES, read.each or NO_NAMES
+        for place, item in enumerate(value):
+            if complaint := _misspelt(*each, item, f"{path}{_step(place)}"):
+                return complaint
     return None
 
 

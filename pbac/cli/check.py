@@ -50,9 +50,10 @@ def _echo_full(sets: list[Loaded]) -> None:
 
 def _summary(loaded: Loaded) -> str:
     compilation = loaded.publication.compilation
-    program = compilation.program if compilation else None
     told = render_summary(loaded.diagnostics)
-    if program is None:
+    if compilation is None or compilation.program is None:
         return told
+    program = compilation.program
     rules = sum(len(package.rules) for package in program.packages)
-    return f"{told} ({rules} rule{'s' if rules != 1 else ''})"
+    cost = f", a call costs at most {compilation.cost.steps:,} steps" if compilation.cost else ""
+    return f"{told} ({rules} rule{'s' if rules != 1 else ''}{cost})"

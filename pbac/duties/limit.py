@@ -40,7 +40,9 @@ def _is_count(parameters: Mapping[str, Any], name: str) -> bool:
 
 def _is_known(key: str) -> bool:
     root, _, rest = key.partition(".")
-    return key in _WORDS or (root in FIELDS and bool(rest) and "[" not in rest)
+    # Data are the policy set's, not the request's: they are the same for every call.
+    asked = root in FIELDS and root != "data"
+    return key in _WORDS or (asked and bool(rest) and "[" not in rest)
 
 
 def consume(

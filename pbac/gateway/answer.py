@@ -13,6 +13,10 @@ RETRY_SOON: Final = ("Retry-After", "1")
 UNCACHED: Final = (("Cache-Control", "no-store"), ("Vary", "Authorization"))
 """RFC 9111 5.2.2.5 forbids keeping it at all; a cache told to keep things anyway (many CDNs can be)
 is told by `Vary` that what it kept was somebody's answer."""
+SERVER: Final = ("Server", "pbac")
+"""Nobody needs to know which version of what answers (RFC 9110 10.2.4)."""
+ALWAYS: Final = (SERVER, *UNCACHED)
+"""The headers of every answer."""
 
 
 class Answer(msgspec.Struct, frozen=True, kw_only=True):
@@ -29,7 +33,7 @@ def json_answer(message: dict[str, Any], status: int = 200, *headers: tuple[str,
     return Answer(
         status=status,
         body=encode(message),
-        headers=(JSON, *UNCACHED, *headers),
+        headers=(JSON, *ALWAYS, *headers),
         message=message,
     )
 
@@ -39,8 +43,8 @@ def with_header(answer: Answer, name: str, value: str) -> Answer:
     return msgspec.structs.replace(answer, headers=(*answer.headers, (name, value)))
 
 
-ACCEPTED: Final = Answer(status=202, headers=UNCACHED)
+ACCEPTED: Final = Answer(status=202, headers=ALWAYS)
 """To a notification: an empty 202."""
 
-ENDED: Final = Answer(status=204, headers=UNCACHED)
+ENDED: Final = Answer(status=204, headers=ALWAYS)
 """To a DELETE of a session."""

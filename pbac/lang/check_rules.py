@@ -6,19 +6,13 @@ from collections.abc import Iterator
 from dataclasses import replace
 from typing import Final
 
-from pbac.base.limits import QUOTA_CALLS_MAX
-from pbac.lang import nodes, patterns
+from pbac.lang import nodes
+from pbac.lang.check_duties import check_duties
 from pbac.lang.check_expressions import check_conditions, kind_of
 from pbac.lang.checking import Checking, check_tier
 from pbac.lang.paths import children, paths_in
 from pbac.lang.resolve import ResolvedPackage
 from pbac.lang.targets import names_matcher, texts
-
-SUPPORTED_DUTIES: Final = frozenset({"approval", "limit", "redact", "expire"})
-"""Duties that the enforcement point can carry out. The language knows more."""
-
-ISSUANCE_DUTIES: Final = frozenset({"expire", "single", "reauthenticate"})
-"""Duties about an access token: they stand in `on token` rules, and no others do (Law 9)."""
 
 AGENT_VISIBLE: Final = frozenset({"args", "call", "data", "agent.id", "agent.name", "agent.tier"})
 """What a `because` may show: the agent reads it."""
@@ -33,7 +27,7 @@ def check_rule(rule: nodes.Rule, package: ResolvedPackage, checking: Checking) -
     _check_annotations(rule, checking)
     shown = replace(checking, rule=None)  # what is missing there decides nothing
     _check_texts(rule, shown)
-    _check_duties(rule, shown)
+    check_duties(rule, shown)
     _warn_about_users(rule, checking)
     _warn_about_vacuous_all(rule, checking)
 
@@ -140,48 +134,6 @@ def _check_texts(rule: nodes.Rule, checking: Checking) -> None:
 
 def _paths(text: nodes.Text | None) -> Iterator[nodes.Path]:
     return (part for part in (text.parts if text else ()) if isinstance(part, nodes.Path))
-
-
-# --- duties ------------------------------------------------------------------------------------
-
-
-def _check_duties(rule: nodes.Rule, checking: Checking) -> None:
-    on_token = any(isinstance(clause, nodes.OnToken) for clause in rule.what)
-    for duty in rule.duties:
-        for path in duty.paths:
-            kind_of(path, checking)
-        if duty.kind not in SUPPORTED_DUTIES:
-            message = f"the gateway cannot carry out `{duty.kind}` yet"
-            help_ = "a duty that cannot be met is a denial; it can carry out " + ", ".join(
-                f"`{kind}`" for kind in sorted(SUPPORTED_DUTIES)
-            )
-            checking.complain("unsupported-duty", message, duty.span, help=help_)
-        elif (duty.kind in ISSUANCE_DUTIES) != on_token:
-            _misplaced_duty(duty, on_token=on_token, checking=checking)
-        else:
-            _check_parameters(duty, checking)
-
-
-def _misplaced_duty(duty: nodes.DutyLine, *, on_token: bool, checking: Checking) -> None:
-    if on_token:
-        message = f"`{duty.kind}` cannot be met when a token is issued"
-        help_ = "put it in a rule about calls"
-    else:
-        message = f"`{duty.kind}` is about access tokens, this rule is about calls"
-        help_ = "write `on token` in a rule of its own"
-    checking.complain("misplaced-duty", message, duty.span, help=help_)
-
-
-def _check_parameters(duty: nodes.DutyLine, checking: Checking) -> None:
-    pattern, calls = duty.parameters.get("pattern"), duty.parameters.get("count")
-    if isinstance(pattern, str):
-        try:
-            patterns.regex(pattern)
-        except ValueError as error:
-            checking.complain("bad-pattern", str(error), duty.span)
-    if duty.kind == "limit" and isinstance(calls, int) and calls > QUOTA_CALLS_MAX:
-        message = f"a limit counts at most {QUOTA_CALLS_MAX} calls"
-        checking.complain("bad-count", message, duty.span)
 
 
 # --- warnings ------------------------------------------------------------------------------------

@@ -11,6 +11,7 @@ import re
 from collections.abc import Callable, Iterable, Sequence
 from typing import Final
 
+from pbac.base.limits import LIST_OPERAND_ITEMS_MAX
 from pbac.lang.truth import UNKNOWN
 from pbac.model.values import Value
 
@@ -95,7 +96,7 @@ version_equal: Final = version_comparison(operator.eq)
 
 def version_in(value: Value, collection: Value) -> Value:
     """`in` over versions: an *or* of version equalities."""
-    items = items_of(collection)
+    items = _few_items_of(collection)
     return UNKNOWN if items is None else _any_of(version_equal(value, item) for item in items)
 
 
@@ -105,6 +106,12 @@ def version_not_in(value: Value, collection: Value) -> Value:
 
 
 # --- membership ----------------------------------------------------------------------------
+
+
+def _few_items_of(value: Value) -> Sequence[Value] | None:
+    """The items of a list that is not too long to be looked through (Law 4)."""
+    items = items_of(value)
+    return None if items is None or len(items) > LIST_OPERAND_ITEMS_MAX else items
 
 
 def _any_of(outcomes: Iterable[Value]) -> Value:
@@ -123,7 +130,7 @@ def is_in(value: Value, collection: Value) -> Value:
 
     An empty list holds nothing, whatever the value is: the empty *or* is false.
     """
-    items = items_of(collection)
+    items = _few_items_of(collection)
     if items is None:
         return UNKNOWN
     if type(value) is str:  # a string equals nothing but a string: let C do the search
@@ -163,7 +170,7 @@ def intersects(left: Value, right: Value) -> Value:
 
     Linear: a pair is unknown exactly when its kinds differ, so kinds are compared once.
     """
-    first, second = items_of(left), items_of(right)
+    first, second = _few_items_of(left), _few_items_of(right)
     if first is None or second is None:
         return UNKNOWN
     if not first or not second:
@@ -179,7 +186,7 @@ def intersects(left: Value, right: Value) -> Value:
 
 def subset_of(left: Value, right: Value) -> Value:
     """Every item of the left list is `in` the right one: an *and* of *or*s, in linear time."""
-    first, second = items_of(left), items_of(right)
+    first, second = _few_items_of(left), _few_items_of(right)
     if first is None or second is None:
         return UNKNOWN
     (keys, kinds), (other_keys, other_kinds) = _keys(first), _keys(second)

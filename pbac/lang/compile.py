@@ -1,7 +1,7 @@
 """The compiler: policy files, data documents and vocabularies in, a `Program` or diagnostics out.
 
     sources ──parse──▶ trees ──resolve──▶ packages ──check──▶ sound packages
-            ──generate──▶ rules ──digest──▶ Program        (vocabulary files inform `check`)
+            ──generate──▶ rules ──cost──▶ affordable rules ──digest──▶ Program
 
 `STAGES` is the list, in order; each is timed. A stage adds to what is known or to what is wrong.
 Trees are needed to resolve anything, so a syntax error ends the run after `parse`; names and kinds
@@ -31,6 +31,8 @@ from pbac.base.diagnostics import Diagnostic, PolicyError, has_errors, in_order
 from pbac.base.source import Source
 from pbac.lang import nodes
 from pbac.lang.check import check
+from pbac.lang.check_data import check_data
+from pbac.lang.cost import Cost, cost_of, over_budget, rule_steps
 from pbac.lang.emit import Places
 from pbac.lang.generate import Question, generate_rule
 from pbac.lang.parse import parse
@@ -56,8 +58,9 @@ class Compilation:
         program: None when there is an error among the diagnostics.
         version: of the policy set these sources and data make, whether or not it is sound.
         trees: of every source that parsed; the next run starts from them.
-        packages: what a next run may share; an earlier run's when this one made none.
+        resolved, packages: what a next run may share; an earlier run's when this one made none.
         schema: what the vocabularies said, whose digest is `tools_digest`; shared likewise.
+        cost: of the dearest call; None when it did not come to counting.
         timings: stage → seconds, in the order of `STAGES`, for the stages that ran.
     """
 
@@ -66,10 +69,12 @@ class Compilation:
     diagnostics: tuple[Diagnostic, ...]
     sources: tuple[Source, ...]
     trees: Trees
+    resolved: Resolved | None
     packages: tuple[CompiledPackage, ...]
     schema: Schema
     tools_digest: str
     timings: Mapping[str, float]
+    cost: Cost | None = None
 
 
 @dataclass(slots=True, kw_only=True)
@@ -78,6 +83,7 @@ class _Work:
 
     sources: tuple[Source, ...]
     data: Data
+    places: Mapping[str, str]
     tools: Data
     tools_digest: str
     previous: Compilation | None
@@ -86,6 +92,7 @@ class _Work:
     resolved: Resolved | None = None
     packages: tuple[CompiledPackage, ...] = ()
     version: str = ""
+    cost: Cost | None = None
     program: Program | None = None
     diagnostics: list[Diagnostic] = field(default_factory=list)
 
@@ -108,6 +115,7 @@ def compile_program(
     sources: Sequence[Source],
     data: Data,
     *,
+    places: Mapping[str, str] | None = None,
     tools: Data | None = None,
     previous: Compilation | None = None,
 ) -> Compilation:
@@ -116,6 +124,7 @@ def compile_program(
     Args:
         sources: in any order; names must be unique.
         data: the operator's documents by name.
+        places: the file of each document, which says whose it is (`check_data`).
         tools: vocabulary files by name (see `vocabulary`): what the checker knows about tools.
         previous: an earlier run to share trees and functions with; never changes the outcome.
     """
@@ -123,6 +132,7 @@ def compile_program(
     work = _Work(
         sources=ordered,
         data=data,
+        places=places or {},
         tools=tools or {},
         tools_digest=json.digest(tools or {}),
         previous=previous,
@@ -140,10 +150,12 @@ def compile_program(
         diagnostics=in_order(work.diagnostics),
         sources=ordered,
         trees=work.trees,
+        resolved=work.resolved or (previous.resolved if previous else None),
         packages=work.packages or (previous.packages if previous else ()),
         schema=work.schema,
         tools_digest=work.tools_digest,
         timings=timings,
+        cost=work.cost,
     )
 
 
@@ -173,7 +185,8 @@ def _parse(work: _Work) -> None:
 
 
 def _resolve(work: _Work) -> None:
-    work.resolved = resolve(tuple(work.trees.values()))
+    previous = work.previous.resolved if work.previous else None
+    work.resolved = resolve(tuple(work.trees.values()), previous)
     work.diagnostics += work.resolved.diagnostics
 
 
@@ -194,6 +207,7 @@ def _vocabulary(work: _Work) -> None:
 def _check(work: _Work) -> None:
     if work.resolved is not None:  # a file that did not parse keeps the whole set unresolved
         work.diagnostics += check(work.resolved, work.schema)
+        work.diagnostics += check_data(work.resolved.packages, work.places)
 
 
 def _generate(work: _Work) -> None:
@@ -209,6 +223,12 @@ def _generate(work: _Work) -> None:
         except PolicyError as error:
             work.diagnostics += error.diagnostics
     work.packages = tuple(packages)
+
+
+def _cost(work: _Work) -> None:
+    work.cost = cost_of([rule for package in work.packages for rule in package.rules])
+    if complaint := over_budget(work.cost):
+        work.diagnostics.append(complaint)
 
 
 def _assemble(work: _Work) -> None:
@@ -229,6 +249,8 @@ STAGES: Final = (
     # Kinds are known of all that could be resolved: one run tells both kinds of mistake.
     Stage(name="check", run=_check, after_errors=True),
     Stage(name="generate", run=_generate, after_errors=False),
+    # Law 4: what rules can cost is counted with them, so that a package which stays is not recounted.
+    Stage(name="cost", run=_cost, after_errors=False),
     # Last, because patterns are compiled by `generate` and may still be refused there.
     Stage(name="digest", run=_assemble, after_errors=False),
 )
@@ -324,6 +346,7 @@ def _rule(
         ),
         expires_ms=expires_ms,
         shadow=any(annotation.name == "shadow" for annotation in rule.annotations),
+        steps=rule_steps(rule),
     )
 
 

@@ -63,9 +63,12 @@ def expanded(
     expression: nodes.Expression, known: Definitions, found: list[Diagnostic]
 ) -> nodes.Expression | None:
     """A rule's expression with all definitions in place; None after a complaint."""
-    mistakes = list(misnamed(expression, known.names))
-    found.extend(mistakes)
-    if mistakes or not _measured(expression, known, expression.span, found):
+    if mistakes := list(misnamed(expression, known.names)):
+        found.extend(mistakes)
+        return None
+    if not _names_used(expression) & known.names.definitions.keys():
+        return expression  # as it was read, and measured then
+    if not _measured(expression, known, expression.span, found):
         return None
     return _expanded(expression, known, found)
 

@@ -20,9 +20,13 @@ from __future__ import annotations
 import operator
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
-from typing import Final, TypeAlias
+from typing import Final, Literal, TypeAlias
 
-from pbac.base.limits import STRINGS_MAX
+from pbac.base.limits import (
+    LIST_OPERAND_ITEMS_MAX,
+    STRINGS_MAX,
+    TEXT_OPERAND_CHARACTERS_MAX,
+)
 from pbac.lang import comparisons, nodes, patterns
 from pbac.lang.networks import host, in_cidr, scheme, within
 from pbac.lang.times import in_window
@@ -32,6 +36,7 @@ from pbac.model.values import Value
 
 Evaluator: TypeAlias = Callable[..., Value]
 Prepare: TypeAlias = Callable[..., Callable[[Value], Value]]
+Growth: TypeAlias = Literal["", "text", "list", "tree"]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -52,6 +57,7 @@ class Function:
     result: str
     evaluate: Evaluator
     cost: int
+    grows: Growth = ""
     prepare: Prepare | None = None
 
 
@@ -66,11 +72,13 @@ def _ends_with(text: Value, end: Value) -> Value:
     return text.endswith(end) if type(text) is str and type(end) is str else UNKNOWN
 
 
-def _of_text(matcher: patterns.Matcher) -> Callable[[Value], Value]:
-    """The matcher, unknown for anything but a string."""
+def _of_text(matcher: Callable[[str], Value]) -> Callable[[Value], Value]:
+    """The matcher, unknown for anything but a string that is not too long (Law 4)."""
 
     def matched(text: Value) -> Value:
-        return matcher(text) if type(text) is str else UNKNOWN
+        if type(text) is not str or len(text) > TEXT_OPERAND_CHARACTERS_MAX:
+            return UNKNOWN
+        return matcher(text)
 
     return matched
 
@@ -125,12 +133,15 @@ def _count(value: Value) -> Value:
 def _strings(value: Value) -> Value:
     """Every string in a value, however deep, in document order; names of members are not values.
 
-    Unknown above `STRINGS_MAX` strings, and when any part of the value is itself unknown.
+    Unknown above `STRINGS_MAX` strings or `LIST_OPERAND_ITEMS_MAX` parts, and when any part of the
+    value is itself unknown.
     """
     found: list[str] = []
     waiting = [value]
+    seen = 0
     while waiting:
         part = waiting.pop()
+        seen += 1
         if type(part) is str:
             found.append(part)
         elif type(part) is dict:
@@ -139,7 +150,7 @@ def _strings(value: Value) -> Value:
             waiting.extend(reversed(items))
         elif part is not None and type(part) not in (bool, int, float):
             return UNKNOWN
-        if len(found) > STRINGS_MAX:
+        if len(found) > STRINGS_MAX or seen + len(waiting) > LIST_OPERAND_ITEMS_MAX:
             return UNKNOWN
     return found
 
@@ -147,10 +158,8 @@ def _strings(value: Value) -> Value:
 _LOWER: Final = {code: code + 32 for code in range(ord("A"), ord("Z") + 1)}
 
 
-def _lower(text: Value) -> Value:
+def _lower(text: str) -> Value:
     """ASCII letters in lower case; all others stay, as case mappings differ between engines."""
-    if type(text) is not str:
-        return UNKNOWN
     return text.lower() if text.isascii() else text.translate(_LOWER)
 
 
@@ -162,18 +171,29 @@ _EQUALITY: Final = {"==": operator.eq, "!=": operator.ne}
 
 
 def _row(
-    name: str, operands: tuple[str, ...], result: str, evaluate: Evaluator, cost: int = 1
+    name: str,
+    operands: tuple[str, ...],
+    result: str,
+    evaluate: Evaluator,
+    cost: int = 1,
+    *,
+    grows: Growth = "",
 ) -> Function:
-    return Function(name=name, operands=operands, result=result, evaluate=evaluate, cost=cost)
+    return Function(
+        name=name, operands=operands, result=result, evaluate=evaluate, cost=cost, grows=grows
+    )
 
 
-def _prepared(name: str, operands: tuple[str, ...], prepare: Prepare, cost: int) -> Function:
+def _prepared(
+    name: str, operands: tuple[str, ...], prepare: Prepare, cost: int, grows: Growth = ""
+) -> Function:
     return Function(
         name=name,
         operands=operands,
         result="boolean",
         evaluate=_at_once(prepare),
         cost=cost,
+        grows=grows,
         prepare=prepare,
     )
 
@@ -185,25 +205,36 @@ _ROWS: Final = (
         _row(name, ("comparable", "comparable"), "boolean", comparisons.ordering(compare))
         for name, compare in _ORDER.items()
     ),
-    _row("in", ("scalar", "list"), "boolean", comparisons.is_in, 4),
-    _row("not in", ("scalar", "list"), "boolean", comparisons.is_not_in, 4),
-    _row("contains", _ANY2, "boolean", comparisons.contains, 4),  # a list or a string, then a part
-    _row("intersects", ("list", "list"), "boolean", comparisons.intersects, 16),
-    _row("subset of", ("list", "list"), "boolean", comparisons.subset_of, 16),
+    _row("in", ("scalar", "list"), "boolean", comparisons.is_in, 4, grows="list"),
+    _row("not in", ("scalar", "list"), "boolean", comparisons.is_not_in, 4, grows="list"),
+    _row(
+        "contains", _ANY2, "boolean", comparisons.contains, 4, grows="list"
+    ),  # or a text, then a part
+    _row("intersects", ("list", "list"), "boolean", comparisons.intersects, 16, grows="list"),
+    _row("subset of", ("list", "list"), "boolean", comparisons.subset_of, 16, grows="list"),
     _row("starts with", ("string", "string"), "boolean", _starts_with),
     _row("ends with", ("string", "string"), "boolean", _ends_with),
-    _prepared("like", ("string", "string"), _of_pattern(TEXT_MATCHERS["like"]), 4),
-    _prepared("matches", ("string", "string"), _of_pattern(TEXT_MATCHERS["matches"]), 16),
-    _row("within", ("string", "string"), "boolean", within, 8),
+    _prepared("like", ("string", "string"), _of_pattern(TEXT_MATCHERS["like"]), 4, grows="text"),
+    _prepared(
+        "matches", ("string", "string"), _of_pattern(TEXT_MATCHERS["matches"]), 16, grows="text"
+    ),
+    _row("within", ("string", "string"), "boolean", within, 8, grows="text"),
     _prepared("in cidr", ("address", "string"), in_cidr, 16),
     _prepared("in window", ("datetime", "string", "number", "number", "string"), in_window, 16),
-    _row("host", ("string",), "string", host, 16),
-    _row("scheme", ("string",), "string", scheme, 16),
+    _row("host", ("string",), "string", _of_text(host), 16, grows="text"),
+    _row("scheme", ("string",), "string", _of_text(scheme), 16, grows="text"),
     _row("count", ("any",), "number", _count),
-    _row("strings", ("any",), "list", _strings, 64),
-    _row("lower", ("string",), "string", _lower, 2),
+    _row("strings", ("any",), "list", _strings, 8, grows="tree"),
+    _row("lower", ("string",), "string", _of_text(_lower), 2, grows="text"),
     *(
-        _row(f"version {name}", ("version", "version"), "boolean", evaluate, 8)
+        _row(
+            f"version {name}",
+            ("version", "version"),
+            "boolean",
+            evaluate,
+            8,
+            grows="list" if name.endswith("in") else "",
+        )
         for name, evaluate in {
             **{n: comparisons.version_comparison(c) for n, c in (_EQUALITY | _ORDER).items()},
             "in": comparisons.version_in,

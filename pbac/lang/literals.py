@@ -13,14 +13,13 @@ from decimal import Decimal
 from typing import Final, TypeAlias
 from typing import Literal as Word
 
-from lark import Token
-
 from pbac.base.limits import (
     JSON_INTEGER_MAX,
     JSON_NUMBER_CHARACTERS_MAX,
     STRING_LITERAL_CHARACTERS_MAX,
 )
 from pbac.lang.reading import Reading
+from pbac.lang.tree import Token
 
 Scalar: TypeAlias = bool | int | float | str | None
 Kind: TypeAlias = Word[
@@ -150,7 +149,7 @@ def segments(token: Token) -> list[tuple[str, int]]:
     A block loses the line break after its opening quotes, the last line if it is blank, and
     the indentation that all its lines share.
     """
-    start = token.start_pos or 0
+    start = token.start
     if not token.startswith('"""'):
         return [(token[1:-1], start + 1)]
     lines, at = [], start + 3

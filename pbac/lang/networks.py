@@ -12,6 +12,7 @@ import re
 from collections.abc import Callable
 from typing import Final, TypeAlias
 
+from pbac.base.limits import TEXT_OPERAND_CHARACTERS_MAX
 from pbac.lang.truth import UNKNOWN
 from pbac.model.values import Value
 
@@ -75,6 +76,8 @@ def _segments(path: Value) -> list[str] | None:
     `//host/share` is odd too: POSIX leaves two leading slashes to the implementation.
     """
     if type(path) is not str or not path.startswith("/") or path.startswith("//"):
+        return None
+    if len(path) > TEXT_OPERAND_CHARACTERS_MAX:
         return None
     if _ODD_IN_PATH.search(path):
         return None

@@ -1,41 +1,29 @@
 """Text to syntax tree, with every mistake of the file told in one run.
 
-    characters → tokens → LALR tree → nodes
-    (refused)    (joints)  (one item at a time after a mistake)
+    characters → tree → nodes
+    (refused)    (one item at a time after a mistake)
 
 1. Characters that a reader cannot see are refused before anything else: an editor must not show
    another policy than the one that is read.
-2. Lark lexes and parses by `grammar/pbac.lark`. Between the two, `_Joints` looks at neighbours:
-   the contextual lexer would read `fortier` as `for tier`, so letters may not meet letters; and it
-   counts brackets, so that no text nests deeper than the tree is allowed to be.
-3. After a syntax error the text up to the next top-level word is blanked out (so offsets
-   hold) and the rest is parsed, `SYNTAX_ERRORS_MAX` times at most.
+2. `tree` reads by the tables of `grammar/pbac.lark`, and only knows right from wrong.
+3. In a text that is wrong, `mistake` finds the place and what to tell. Then the text up to the next
+   top-level word is blanked out (so offsets hold) and the rest is read, `SYNTAX_ERRORS_MAX` times
+   at most.
 4. `read_items` and its helpers turn trees into nodes and complain about what no grammar can say.
 """
 
 from __future__ import annotations
 
-import functools
-import importlib.resources
 import re
-from collections.abc import Iterator
 from typing import Final
 
-from lark import Lark, Token, UnexpectedInput
-from lark.lexer import PatternStr
-
-from pbac.base.diagnostics import Diagnostic, PolicyError
-from pbac.base.limits import (
-    EXPRESSION_DEPTH_MAX,
-    PATTERN_CHARACTERS_MAX,
-    POLICY_FILE_BYTES_MAX,
-    SYNTAX_ERRORS_MAX,
-)
+from pbac.base.diagnostics import PolicyError
+from pbac.base.limits import POLICY_FILE_BYTES_MAX, SYNTAX_ERRORS_MAX
 from pbac.base.source import Source
 from pbac.lang import nodes
 from pbac.lang.read_items import package
 from pbac.lang.reading import Reading
-from pbac.lang.syntax_errors import explain
+from pbac.lang.tree import read_tree
 
 _UNSEEN: Final = re.compile(
     "[\x00-\x08\x0b\x0c\x0e-\x1f\x7f-\x9f"  # control characters but tab, line feed, return
@@ -44,9 +32,6 @@ _UNSEEN: Final = re.compile(
     "|\r(?!\n)"
 )
 _NEXT_ITEM: Final = re.compile(r"^[ \t]*(?:permit|forbid|require|define|test)\b", re.MULTILINE)
-_NESTING: Final = {"(": 1, "[": 1, "{": 1, ")": -1, "]": -1, "}": -1}
-_TEXTS: Final = frozenset({"STRING", "RAW", "VERSION"})
-_GRAMMAR_FILE: Final = "pbac.lark"
 
 
 def parse(source: Source) -> nodes.Package:
@@ -63,87 +48,6 @@ def parse(source: Source) -> nodes.Package:
     if found is None or reading.diagnostics:
         raise PolicyError(reading.diagnostics)
     return found
-
-
-def grammar_text() -> str:
-    """The grammar: inside the package in a wheel, beside it in a checkout."""
-    inside = importlib.resources.files("pbac").joinpath("grammar", _GRAMMAR_FILE)
-    if inside.is_file():
-        return inside.read_text("utf-8")
-    beside = importlib.resources.files("pbac").joinpath("..", "grammar", _GRAMMAR_FILE)
-    return beside.read_text("utf-8")
-
-
-@functools.cache
-def _parser() -> Lark:
-    """Built once, on first use: it takes half a second."""
-    return Lark(
-        grammar_text(),
-        parser="lalr",
-        lexer="contextual",
-        start=["file", "rest"],
-        propagate_positions=True,
-        maybe_placeholders=False,
-        postlex=_Joints(),
-    )
-
-
-@functools.cache
-def _spellings() -> dict[str, str]:
-    """Terminal → how it is written, for those that are written in one way only."""
-    fixed = (t for t in _parser().terminals if isinstance(t.pattern, PatternStr))
-    return {terminal.name: terminal.pattern.value for terminal in fixed}
-
-
-class _Refused(Exception):  # noqa: N818  # never leaves this module
-    """A mistake found between lexer and parser."""
-
-    def __init__(self, code: str, message: str, help_: str, first: Token, last: Token) -> None:
-        super().__init__(message)
-        self.code, self.help = code, help_
-        self.message, self.first, self.last = message, first, last
-
-
-class _Joints:
-    """Lark's hook between lexer and parser. Keeps nothing between two texts."""
-
-    always_accept = ()
-
-    def process(self, stream: Iterator[Token]) -> Iterator[Token]:
-        """The same tokens, unless two touch, one is endless, or brackets nest too deep."""
-        last = Token("", "", start_pos=-1, end_pos=-1)
-        depth = 0
-        for token in stream:
-            if token.start_pos == last.end_pos and _letters_meet(last, token):
-                raise _touching(last, token)
-            if len(token) > PATTERN_CHARACTERS_MAX and token.type not in _TEXTS:
-                raise _endless(token)
-            depth += _NESTING.get(token, 0)
-            if depth > EXPRESSION_DEPTH_MAX:
-                raise _too_deep(token)
-            last = token
-            yield token
-
-
-def _touching(left: Token, right: Token) -> _Refused:
-    message = f"`{left}{right}` is two words without a blank between them"
-    return _Refused("tokens-touch", message, f"write `{left} {right}`", left, right)
-
-
-def _endless(token: Token) -> _Refused:
-    message = f"`{token[:24]}…` has more than {PATTERN_CHARACTERS_MAX} characters"
-    return _Refused("word-too-long", message, "choose a shorter name", token, token)
-
-
-def _too_deep(token: Token) -> _Refused:
-    message = f"brackets are nested deeper than {EXPRESSION_DEPTH_MAX} levels"
-    help_ = "name parts of it with `define`, or flatten it"
-    return _Refused("expression-too-deep", message, help_, token, token)
-
-
-def _letters_meet(left: Token, right: Token) -> bool:
-    before, after = left[-1:], right[:1]
-    return (before.isalnum() or before == "_") and (after.isalnum() or after == "_")
 
 
 def _check_text(reading: Reading) -> None:
@@ -171,19 +75,16 @@ def _check_text(reading: Reading) -> None:
 def _package(reading: Reading) -> nodes.Package | None:
     """The package, or None after a syntax error; what stands below one is read as well."""
     text, start = reading.source.text, "file"
-    whole: nodes.Package | None = None
     for _ in range(SYNTAX_ERRORS_MAX):
-        try:
-            tree = _parser().parse(text, start=start)
-        except UnexpectedInput as error:
-            reading.diagnostics.append(explain(reading, error, _spellings()))
-            at = error.pos_in_stream if error.pos_in_stream is not None else len(text)
-        except _Refused as refused:
-            reading.diagnostics.append(_diagnostic(reading, refused))
-            at = refused.last.start_pos or 0
-        else:
+        tree = read_tree(text, start)
+        if tree is not None:
             found = package(reading, tree)
-            return found if start == "file" else whole
+            return found if start == "file" else None
+        # Only now: to import and build Lark takes longer than to read a thousand rules.
+        from pbac.lang.mistake import find_mistake  # noqa: PLC0415
+
+        diagnostic, at = find_mistake(reading, text, start)
+        reading.diagnostics.append(diagnostic)
         following = _NEXT_ITEM.search(text, _end_of_line(text, at))
         if following is None:
             return None
@@ -195,8 +96,3 @@ def _package(reading: Reading) -> nodes.Package | None:
 def _end_of_line(text: str, at: int) -> int:
     end = text.find("\n", at)
     return len(text) if end < 0 else end
-
-
-def _diagnostic(reading: Reading, refused: _Refused) -> Diagnostic:
-    span = reading.span(refused.first).to(reading.span(refused.last))
-    return Diagnostic(code=refused.code, message=refused.message, span=span, help=refused.help)

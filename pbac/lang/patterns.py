@@ -24,14 +24,14 @@ from __future__ import annotations
 
 import operator
 from bisect import bisect_right
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from functools import partial
 from typing import Final, TypeAlias
 
 from pbac.base.limits import AUTOMATON_NODES_MAX, AUTOMATON_STATES_MAX, PATTERN_CHARACTERS_MAX
 from pbac.lang import regex_syntax
-from pbac.lang.regex_syntax import CODE_POINT_MAX, Alternatives, Repeat, Sequence, Set
+from pbac.lang.regex_syntax import CODE_POINT_MAX, Alternatives, Repeat, Set
 
 Matcher: TypeAlias = Callable[[str], bool]
 
@@ -140,6 +140,7 @@ class Automaton:
         starts: first code points of the intervals in which all characters are alike.
         classes: the class of each interval.
         ascii: the class of each of the first 128 characters.
+        table: the same for `bytes.translate`; empty when there are more classes than it can hold.
         rows: the next state, by state and class.
         accepting: which states end a match.
         dead: the state that nothing leaves, or -1.
@@ -148,6 +149,7 @@ class Automaton:
     starts: tuple[int, ...]
     classes: tuple[int, ...]
     ascii: tuple[int, ...]
+    table: bytes
     rows: tuple[tuple[int, ...], ...]
     accepting: tuple[bool, ...]
     dead: int
@@ -155,11 +157,17 @@ class Automaton:
     def __call__(self, text: str) -> bool:
         """True when the whole text matches."""
         rows, state, dead = self.rows, 0, self.dead
-        for character in text:
-            state = rows[state][self._class_of(ord(character))]
+        for kind in self._classes_of(text):
+            state = rows[state][kind]
             if state == dead:
                 return False
         return self.accepting[state]
+
+    def _classes_of(self, text: str) -> Sequence[int]:
+        """The class of each character; of ASCII, the ordinary case, all at once."""
+        if text.isascii() and self.table:
+            return text.encode("ascii").translate(self.table)
+        return [self._class_of(ord(character)) for character in text]
 
     def _class_of(self, code: int) -> int:
         return self.ascii[code] if code < 128 else self.classes[bisect_right(self.starts, code) - 1]
@@ -171,7 +179,7 @@ class Automaton:
         what makes scanners quadratic, so places where that was in vain are remembered (T. Reps,
         Maximal-munch tokenization in linear time, 1998); short overruns are cheaper repeated.
         """
-        codes = [self._class_of(ord(character)) for character in text]
+        codes = self._classes_of(text)
         barren: set[tuple[int, int]] = set()
         start = 0
         while start < len(codes):
@@ -180,7 +188,7 @@ class Automaton:
                 yield start, end
             start = max(end, start + 1)
 
-    def _longest(self, codes: list[int], start: int, barren: set[tuple[int, int]]) -> int:
+    def _longest(self, codes: Sequence[int], start: int, barren: set[tuple[int, int]]) -> int:
         """The end of the longest match that begins at `start`, or `start`."""
         rows, state, end, place = self.rows, 0, start, start
         overrun: list[tuple[int, int]] = []
@@ -267,7 +275,7 @@ class _Positions:
                 self.sets.append(node.ranges)
                 self.follow.append(0)
                 return _Part(False, bit, bit)
-            case Sequence():
+            case regex_syntax.Sequence():
                 part = _EMPTY
                 for item in node.items:
                     part = part.then(self.walk(item), self.follow)
@@ -337,10 +345,12 @@ def _determined(positions: _Positions, accepting: int) -> Automaton:
             raise PatternError(f"the pattern needs more than {AUTOMATON_STATES_MAX} states", 0)
     starts = tuple(alike)
     classes = tuple(class_masks.index(mask) for mask in alike.values())
+    ascii_ = tuple(classes[bisect_right(starts, code) - 1] for code in range(128))
     return Automaton(
         starts=starts,
         classes=classes,
-        ascii=tuple(classes[bisect_right(starts, code) - 1] for code in range(128)),
+        ascii=ascii_,
+        table=bytes(ascii_ * 2) if max(ascii_) < 256 else b"",
         rows=tuple(rows),
         accepting=tuple(bool(subset & accepting) for subset in queue),
         dead=numbers.get(0, -1),

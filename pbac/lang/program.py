@@ -47,6 +47,7 @@ class CompiledRule:
         duties: with the qualified rule name filled in.
         expires_ms: first instant at which a permit no longer applies, or None.
         shadow: evaluated and recorded, not enforced.
+        steps: the most that asking it can take (`cost`).
     """
 
     name: str
@@ -60,6 +61,7 @@ class CompiledRule:
     duties: tuple[Duty, ...] = ()
     expires_ms: int | None = None
     shadow: bool = False
+    steps: int = 0
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -5,13 +5,12 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import Any, Final, TypeAlias, cast
 
-from lark import Token, Tree
-
 from pbac.lang import nodes
 from pbac.lang.literals import count, duration, number, raw, size, string
 from pbac.lang.read_expressions import path, word
 from pbac.lang.read_tests import literal
-from pbac.lang.reading import Branch, Part, Reading
+from pbac.lang.reading import Reading
+from pbac.lang.tree import Branch, Part, Token
 from pbac.lang.words import BUCKET_WORDS
 
 Built: TypeAlias = tuple[dict[str, object], tuple[nodes.Path, ...]]
@@ -83,7 +82,7 @@ def _redact_matching(reading: Reading, parts: list[Any]) -> Built:
 
 def _truncate(reading: Reading, parts: list[Any]) -> Built:
     parameters: dict[str, object] = {"path": None}
-    if isinstance(parts[0], Tree) and parts[0].data == "result_path":
+    if isinstance(parts[0], Branch) and parts[0].data == "result_path":
         parameters["path"] = word(parts.pop(0))
     if _is(parts[0], "SIZE"):
         return parameters | {"bytes": size(reading, parts[0])}, ()

@@ -10,14 +10,13 @@ import re
 from collections.abc import Callable, Iterator
 from typing import Final, TypeAlias, cast
 
-from lark import Token, Tree
-
 from pbac.base.limits import EXPRESSION_DEPTH_MAX
 from pbac.base.source import Span
 from pbac.lang import nodes
 from pbac.lang.literals import scalar, string
-from pbac.lang.reading import Branch, Part, Reading
+from pbac.lang.reading import Reading
 from pbac.lang.times import local_time
+from pbac.lang.tree import Branch, Part, Token
 from pbac.lang.words import DAY_WORDS, DAYS, FUNCTION_NAMES, RESERVED
 
 _MINUTES_A_DAY: Final = 24 * 60
@@ -183,7 +182,7 @@ def _in(reading: Reading, branch: Branch, depth: int) -> nodes.Expression:
     left, right = branch.children
     negated = branch.data == "not_in"
     span = reading.span(branch)
-    form = str(right.data) if isinstance(right, Tree) else ""
+    form = str(right.data) if isinstance(right, Branch) else ""
     if form not in _IN_FORMS:
         return _operation(reading, branch, "not in" if negated else "in", depth)
     # `x not in cidr y` is `not (x in cidr y)`: one level deeper than it looks.

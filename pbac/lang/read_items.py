@@ -5,8 +5,6 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import Any, Final, TypeAlias, cast
 
-from lark import Token, Tree
-
 from pbac.base.limits import PATTERN_CHARACTERS_MAX, RULE_NODES_MAX
 from pbac.lang import nodes
 from pbac.lang.literals import scalar, string
@@ -14,7 +12,8 @@ from pbac.lang.read_duties import duty_line
 from pbac.lang.read_expressions import expression, name, word
 from pbac.lang.read_tests import test
 from pbac.lang.read_texts import text
-from pbac.lang.reading import Branch, Part, Reading
+from pbac.lang.reading import Reading
+from pbac.lang.tree import Branch, Part, Token
 from pbac.lang.words import FUNCTION_NAMES, RESERVED
 
 _OTHER_NAME: Final = "choose another name"
@@ -48,7 +47,7 @@ def package(reading: Reading, branch: Branch) -> nodes.Package:
 def _header(reading: Reading, branch: Branch) -> dict[str, Any]:
     header: dict[str, Any] = {}
     for part in branch.children:
-        if isinstance(part, Tree):
+        if isinstance(part, Branch):
             header["servers"] = _patterns(reading, cast("Branch", part.children[0]))
         elif part.type == "SEALED":
             header["sealed"] = True
@@ -110,7 +109,7 @@ def _rule(reading: Reading, branch: Branch) -> nodes.Rule:
     parts = list(branch.children)
     effect = "require" if branch.data == "requirement" else word(parts.pop(0))
     token = cast("Token", parts.pop(0))
-    rest = [part for part in parts if isinstance(part, Tree)]
+    rest = [part for part in parts if isinstance(part, Branch)]
     docstring = "".join(string(reading, part) for part in parts if isinstance(part, Token))
     clauses = [_CLAUSES.get(str(part.data), duty_line)(reading, part) for part in rest]
     texts = {str(part.data): clause for part, clause in zip(rest, clauses, strict=True)}

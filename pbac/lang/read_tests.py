@@ -5,12 +5,11 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import Any, Final, TypeAlias, cast
 
-from lark import Token, Tree
-
 from pbac.lang import nodes
 from pbac.lang.literals import moment, scalar, string
 from pbac.lang.read_expressions import member, path, word
-from pbac.lang.reading import Branch, Part, Reading
+from pbac.lang.reading import Reading
+from pbac.lang.tree import Branch, Part, Token
 
 
 def test(reading: Reading, branch: Branch) -> nodes.Test:
@@ -120,7 +119,7 @@ def _list(reading: Reading, branch: Branch) -> nodes.Expectation:
 
 
 def _outcome(reading: Reading, branch: Branch) -> dict[str, Any]:
-    stated = {str(part.data): part for part in branch.children if isinstance(part, Tree)}
+    stated = {str(part.data): part for part in branch.children if isinstance(part, Branch)}
     unknown = stated["unknowns"].children if "unknowns" in stated else []
     duties = stated["duties"].children if "duties" in stated else []
     return {

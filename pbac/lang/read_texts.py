@@ -10,11 +10,10 @@ import re
 from collections.abc import Iterator
 from typing import Final
 
-from lark import Token
-
 from pbac.lang import nodes
 from pbac.lang.literals import segments, unescaped
 from pbac.lang.reading import Reading
+from pbac.lang.tree import Token
 
 _PART: Final = re.compile(
     r"(?P<literal>\{\{|\}\})|\{(?P<path>[^{}\n]*)\}|(?P<stray>[{}])"

@@ -4,15 +4,10 @@ from __future__ import annotations
 
 import bisect
 import re
-from typing import TypeAlias
-
-from lark import Token, Tree
 
 from pbac.base.diagnostics import Diagnostic, Severity
 from pbac.base.source import Source, Span
-
-Branch: TypeAlias = Tree[Token]
-Part: TypeAlias = Branch | Token
+from pbac.lang.tree import Part
 
 
 class Reading:
@@ -31,9 +26,8 @@ class Reading:
         self._line_ends = [match.start() for match in re.finditer("\n", source.text)]
 
     def span(self, part: Part) -> Span:
-        """Where a token or a branch stands. Lark counts characters, as spans do."""
-        at = part if isinstance(part, Token) else part.meta
-        return self.span_at(at.start_pos or 0, at.end_pos or 0)
+        """Where a token or a branch stands."""
+        return self.span_at(part.start, part.end)
 
     def span_at(self, start: int, end: int) -> Span:
         """The span of two character offsets."""

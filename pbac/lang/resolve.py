@@ -18,6 +18,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, replace
+from operator import is_
 from typing import Final
 
 from pbac.base.diagnostics import Diagnostic, in_order
@@ -38,6 +39,7 @@ class ResolvedPackage:
         rules: with every definition expanded, `Apply` gone; in the order written.
         definitions: expanded like the rules, unless they are broken.
         servers: the confinement, the same in every file of the package.
+        diagnostics: what is wrong with the names in it, in the order found.
     """
 
     name: str
@@ -47,6 +49,11 @@ class ResolvedPackage:
     rules: tuple[nodes.Rule, ...]
     definitions: tuple[nodes.Definition, ...]
     tests: tuple[nodes.Test, ...]
+    diagnostics: tuple[Diagnostic, ...]
+
+    def is_of(self, files: Sequence[nodes.Package]) -> bool:
+        """True when it was made of just these trees, and nothing is to be done again."""
+        return len(files) == len(self.files) and all(map(is_, files, self.files))
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -63,13 +70,20 @@ class Resolved:
     diagnostics: tuple[Diagnostic, ...]
 
 
-def resolve(packages: Sequence[nodes.Package]) -> Resolved:
-    """The set that these files make together, whatever order they are given in."""
-    found: list[Diagnostic] = []
+def resolve(packages: Sequence[nodes.Package], previous: Resolved | None = None) -> Resolved:
+    """The set that these files make together, whatever order they are given in.
+
+    A package of `previous` that was made of the same trees is not made again.
+    """
+    kept = {package.name: package for package in previous.packages} if previous else {}
     by_name: dict[str, list[nodes.Package]] = {}
     for file in sorted(packages, key=lambda file: file.span):
         by_name.setdefault(file.name, []).append(file)
-    resolved = tuple(_package(name, files, found) for name, files in sorted(by_name.items()))
+    resolved = tuple(
+        kept[name] if name in kept and kept[name].is_of(files) else _package(name, files)
+        for name, files in sorted(by_name.items())
+    )
+    found = [diagnostic for package in resolved for diagnostic in package.diagnostics]
     tiers = _tiers(resolved, found)
     _not_too_many(resolved, found)
     return Resolved(packages=resolved, tiers=tiers, diagnostics=in_order(found) if found else ())
@@ -113,7 +127,8 @@ def _tiers(packages: Sequence[ResolvedPackage], found: list[Diagnostic]) -> tupl
     return tuple(tier.text for tier in allowed[0].names) if allowed else ()
 
 
-def _package(name: str, files: list[nodes.Package], found: list[Diagnostic]) -> ResolvedPackage:
+def _package(name: str, files: list[nodes.Package]) -> ResolvedPackage:
+    found: list[Diagnostic] = []
     _same_headers(files, found)
     rules = [rule for file in files for rule in file.rules]
     definitions = [definition for file in files for definition in file.definitions]
@@ -121,14 +136,16 @@ def _package(name: str, files: list[nodes.Package], found: list[Diagnostic]) -> 
     _unique("definition", ((d.name, d) for d in definitions), found)
     _apart(definitions, {rule.name: rule for rule in rules}, found)
     known = define(definitions, found)
+    resolved = tuple(_rule(rule, known, found) for rule in rules)
     return ResolvedPackage(
         name=name,
         sealed=files[0].sealed,
         servers=files[0].servers,
         files=tuple(files),
-        rules=tuple(_rule(rule, known, found) for rule in rules),
+        rules=resolved,
         definitions=tuple(_defined(definition, known) for definition in definitions),
         tests=tuple(test for file in files for test in file.tests),
+        diagnostics=tuple(found),
     )
 
 

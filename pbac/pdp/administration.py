@@ -6,14 +6,15 @@ and happens only for an answer without problems.
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
 from pbac.base.diagnostics import Diagnostic, PolicyError, Severity, has_errors
 from pbac.base.render import render, render_line
-from pbac.base.source import Source
+from pbac.base.source import Source, Span
 from pbac.lang.compile import Compilation, compile_program
+from pbac.lang.program import Program
 from pbac.pdp.cases import CaseResult, run_tests
 from pbac.pdp.policy_set import PolicySet
 
@@ -59,21 +60,36 @@ def prepare(
     sources: Sequence[Source],
     data: Mapping[str, Any] | None = None,
     *,
+    places: Mapping[str, str] | None = None,
     tools: Mapping[str, Any] | None = None,
+    sealed: Collection[str] = (),
     previous: Publication | None = None,
 ) -> Publication:
-    """Compile the sources and run the tests they hold; `tools` are vocabulary files by name."""
+    """Compile the sources and run the tests they hold.
+
+    Args:
+        sources: all policy files.
+        data: the documents by name.
+        places: the file of each document, which says whose it is.
+        tools: vocabulary files by name.
+        sealed: packages without which the set must not be published.
+        previous: an earlier publication, to make this one cheap.
+    """
     compilation = compile_program(
         sources,
         data or {},
+        places=places,
         tools=tools,
         previous=previous.compilation if previous else None,
     )
     kept = tuple(sources)
-    if compilation.program is None or has_errors(compilation.diagnostics):
+    diagnostics = compilation.diagnostics
+    if compilation.program is not None:
+        diagnostics += tuple(_unsealed(compilation.program, kept, sealed))
+    if compilation.program is None or has_errors(diagnostics):
         return Publication(
             policy_set=None,
-            diagnostics=compilation.diagnostics,
+            diagnostics=diagnostics,
             sources=kept,
             compilation=compilation,
         )
@@ -86,6 +102,27 @@ def prepare(
         sources=kept,
         compilation=compilation,
     )
+
+
+def _unsealed(
+    program: Program, sources: Sequence[Source], sealed: Collection[str]
+) -> Iterator[Diagnostic]:
+    """A complaint for each package that has to be there and sealed, and is not."""
+    packages = {package.name: package for package in program.packages}
+    for name in sorted(sealed):
+        package = packages.get(name)
+        if package is not None and package.sealed:
+            continue
+        message = f"the set has no package `{name}`, which has to be there"
+        if package is not None:
+            message = f"`package {name}` has to be sealed, and is not"
+        yield Diagnostic(
+            code="sealed-missing",
+            message=message,
+            span=Span(sources[0].name, 0, 0, 1, 1),
+            help=f"bring `sealed package {name}` back; what has to be there is said by "
+            "`sealed_packages` and by the set in force",
+        )
 
 
 def refused(diagnostics: Sequence[Diagnostic]) -> Publication:

@@ -168,7 +168,7 @@ class Plan:
         if self._arguments is None:
             rules = {candidate.rule.name: candidate.rule for candidate in self.candidates}
             paths = {path for rule in rules.values() for path in arguments_of(rule)}
-            self._arguments = names_of(sorted(paths))
+            self._arguments = names_of(sorted(paths, key=str))
         return self._arguments
 
     def chosen(self, applied: int) -> Candidates:

@@ -34,6 +34,11 @@ class PolicySet:
         return tuple(sorted(every, key=lambda rule: rule.name))
 
     @property
+    def sealed(self) -> frozenset[str]:
+        """The names of the sealed packages."""
+        return frozenset(package.name for package in self.program.packages if package.sealed)
+
+    @property
     def rule_count(self) -> int:
         """How many rules are in force."""
         return len(self.rules)

@@ -13,7 +13,7 @@ from typing import Any, Final
 from aiohttp import web
 from multidict import CIMultiDict
 
-from pbac.gateway.answer import Answer
+from pbac.gateway.answer import SERVER, Answer
 from pbac.mcp.event_stream import KEEP_ALIVE, encode_message
 
 KEEP_ALIVE_SECONDS: Final = 15.0
@@ -21,6 +21,7 @@ KEEP_ALIVE_SECONDS: Final = 15.0
 
 _LOOKS_PER_SILENCE: Final = 5
 _STREAM_HEADERS: Final = {
+    SERVER[0]: SERVER[1],
     "Content-Type": "text/event-stream",
     "Cache-Control": "no-cache, no-store, no-transform",
     "Vary": "Authorization",

@@ -20,11 +20,14 @@ import asyncio
 import sys
 from collections.abc import Callable
 from contextlib import suppress
-from typing import Final, cast
+from typing import TYPE_CHECKING, Final, cast
 
 from aiohttp import web
 
 from pbac.base.limits import CONNECTIONS_MAX, FILES_RESERVED, HEADERS_SECONDS_MAX
+
+if TYPE_CHECKING:
+    from pbac.web.connection import Connection
 
 SWEEP_SECONDS: Final = 1.0
 
@@ -51,11 +54,11 @@ class Connections:
         self._count = count
         self._connections_max = connections_max
         self._headers_seconds_max = headers_seconds_max
-        self._idle: dict[web.RequestHandler, float] = {}
-        self._silent: set[web.RequestHandler] = set()  # those that never asked anything
+        self._idle: dict[Connection, float] = {}
+        self._silent: set[Connection] = set()  # those that never asked anything
         self._busy = 0
 
-    def accepting(self, server: Callable[[], web.RequestHandler]) -> Callable[[], asyncio.Protocol]:
+    def accepting(self, server: Callable[[], Connection]) -> Callable[[], asyncio.Protocol]:
         """What makes a protocol of every accepted connection; `server` makes those we take."""
         loop = asyncio.get_running_loop()
 
@@ -72,19 +75,19 @@ class Connections:
 
     def begin(self, request: web.Request) -> None:
         """A whole request head has arrived."""
-        handler = request.protocol
+        handler = cast("Connection", request.protocol)
         self._idle.pop(handler, None)
         self._silent.discard(handler)
         self._busy += 1
 
     def end(self, request: web.Request) -> None:
         """The request is answered."""
-        handler = request.protocol
+        handler = cast("Connection", request.protocol)
         self._busy -= 1
         if handler.transport is not None:
             self._idle[handler] = asyncio.get_running_loop().time()
 
-    def lost(self, handler: web.RequestHandler) -> None:
+    def lost(self, handler: Connection) -> None:
         """The connection has gone."""
         self._idle.pop(handler, None)
         self._silent.discard(handler)
@@ -108,13 +111,18 @@ class Connections:
 
     def _make_room(self) -> bool:
         """Close the connection that has been idle for longest, if there is one."""
-        oldest = next((each for each in self._idle if each.transport is not None), None)
+        oldest = next((each for each in self._idle if _is_quiet(each)), None)
         if oldest is None:
             return False
         self._count("connection_evicted")
         self.lost(oldest)
         oldest.force_close()
         return True
+
+
+def _is_quiet(handler: Connection) -> bool:
+    """Nothing has arrived that is still to be answered, and its handshake is done."""
+    return handler.transport is not None and not handler.has_asked
 
 
 class _Refusal(asyncio.Protocol):

@@ -9,7 +9,7 @@ from aiohttp import web
 from pbac.base.json import encode
 from pbac.gateway.gateway import Gateway
 from pbac.web.metrics import Metrics
-from pbac.web.middleware import NO_STORE
+from pbac.web.refused import NO_STORE
 
 
 def routes(

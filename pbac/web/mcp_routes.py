@@ -21,8 +21,8 @@ from pbac.mcp.versions import MODERN_VERSIONS
 from pbac.mcp.wire_errors import error
 from pbac.oauth.storage import StorageError
 from pbac.web.answer_stream import AnswerStream, Silence, plain_response
-from pbac.web.middleware import Refused, problem
 from pbac.web.peer import Network, address_of
+from pbac.web.refused import Refused, problem
 
 _JSON: Final = re.compile(
     r'application/json[ \t]*(?:;[ \t]*charset[ \t]*=[ \t]*"?utf-8"?[ \t]*)?', re.IGNORECASE

@@ -8,16 +8,14 @@ from __future__ import annotations
 
 import logging
 from collections.abc import Callable, Iterable
-from typing import Any, Final, NamedTuple, TypeAlias
+from typing import Final, TypeAlias
 from urllib.parse import urlsplit
 
 from aiohttp import hdrs, web
 from aiohttp.typedefs import Handler, Middleware
 
-from pbac.base.json import encode
-from pbac.gateway.answer import UNCACHED
-from pbac.mcp.wire_errors import WIRE_ERRORS, error
 from pbac.web.connections import Connections
+from pbac.web.refused import Refused, problem
 
 SENT_ONCE: Final = frozenset(
     {
@@ -39,21 +37,6 @@ _CREDENTIAL: Final = b"authorization"
 _OF_MCP: Final = b"mcp-"
 
 _log = logging.getLogger("pbac.web")
-
-
-def problem(status: int, code: str, message: str, **headers: str) -> web.Response:
-    """An error body outside of JSON-RPC: `{"error": code, "message": text}`."""
-    return _json(status, {"error": code, "message": message}, headers)
-
-
-def _json(status: int, tree: dict[str, Any], headers: dict[str, str]) -> web.Response:
-    sent = {name.replace("_", "-"): value for name, value in headers.items()}
-    return web.Response(
-        status=status, body=encode(tree), content_type="application/json", headers=NO_STORE | sent
-    )
-
-
-NO_STORE: Final = {**dict(UNCACHED), "X-Content-Type-Options": "nosniff"}
 
 
 def faults(count: Callable[[str], None], connections: Connections) -> Middleware:
@@ -80,21 +63,6 @@ def faults(count: Callable[[str], None], connections: Connections) -> Middleware
             connections.end(request)
 
     return middleware
-
-
-class Refused(NamedTuple):
-    """Why a request goes no further: HTTP status, symbolic code, text for the sender."""
-
-    status: int
-    code: str
-    message: str
-
-    def answer(self, count: Callable[[str], None], **headers: str) -> web.Response:
-        """What the sender is told, once `count` was. A word of MCP is told in MCP's own form."""
-        count(self.code)
-        if self.code in WIRE_ERRORS:
-            return _json(self.status, error(None, self.code, self.message), headers)
-        return problem(self.status, self.code, self.message, **headers)
 
 
 Check: TypeAlias = Callable[[web.Request], Refused | None]

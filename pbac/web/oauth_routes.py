@@ -27,8 +27,8 @@ from pbac.gateway.issuance import (
 from pbac.oauth import metadata
 from pbac.oauth.errors import OAuthError, render_error
 from pbac.oauth.storage import StorageError
-from pbac.web.middleware import NO_STORE
 from pbac.web.peer import Network, address_of
+from pbac.web.refused import NO_STORE
 
 Action: TypeAlias = Callable[[Issuance, OAuthRequest], Awaitable[dict[str, Any] | None]]
 

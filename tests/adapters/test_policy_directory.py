@@ -373,6 +373,57 @@ async def test_a_defect_of_ours_is_a_refused_publication_and_watching_goes_on(
     assert decide((await waiting).require(), PUT).permitted
 
 
+# --- sealed packages -----------------------------------------------------------------------------
+
+SEALED = GOOD.replace("package ", "sealed package ", 1)
+BASE = GOOD.split()[1]
+OTHER = "package other\nforbid nothing\n  on tool nothing\n"
+
+
+def test_a_set_without_a_package_that_has_to_be_sealed_is_refused(folder):
+    (folder / "good.pbac").write_text(SEALED)
+    assert load_policies(folder, sealed=[BASE]).policy_set
+    for text, told in ((GOOD, "has to be sealed, and is not"), (OTHER, "has to be there")):
+        (folder / "good.pbac").write_text(text)
+        publication = load_policies(folder, sealed=[BASE])
+        assert publication.policy_set is None
+        assert codes(publication) == ["sealed-missing"]
+        assert told in publication.diagnostics[0].message
+        assert load_policies(folder).policy_set
+
+
+async def test_a_change_that_drops_a_sealed_package_leaves_the_old_set_serving(folder):
+    (folder / "good.pbac").write_text(SEALED)
+    (folder / "other.pbac").write_text(OTHER)
+    async with aclosing(watch_policies(folder, load_policies(folder))) as watching:
+        waiting = await started(watching)
+        (folder / "good.pbac").write_text(GOOD)
+        publication = await waiting
+        assert publication.policy_set is None
+        assert codes(publication) == ["sealed-missing"]
+        waiting = await started(watching)
+        (folder / "good.pbac").write_text(SEALED.replace("get_*", "get_*, put_*"))
+        assert (await waiting).require().sealed == {BASE}
+
+
+async def test_configuration_may_say_that_sealed_packages_can_go(folder):
+    (folder / "good.pbac").write_text(SEALED)
+    first = load_policies(folder)
+    async with aclosing(watch_policies(folder, first, keep_sealed=False)) as watching:
+        waiting = await started(watching)
+        (folder / "good.pbac").write_text(WIDER)
+        assert (await waiting).require().sealed == frozenset()
+
+
+async def test_a_package_sealed_by_a_change_stays_as_those_of_the_beginning_do(folder, watching):
+    waiting = await started(watching)
+    (folder / "good.pbac").write_text(SEALED)
+    assert (await waiting).require().sealed == {BASE}
+    waiting = await started(watching)
+    (folder / "good.pbac").write_text(WIDER)
+    assert codes(await waiting) == ["sealed-missing"]
+
+
 # --- vocabularies ----------------------------------------------------------------------------------
 
 TYPED = "package good on server git\n\npermit read\n  on tool get_x\n  when args.depth > 3\n"

@@ -4,7 +4,7 @@ import time
 
 import pytest
 
-from pbac.base.lookalikes import names_of
+from pbac.base.lookalikes import EACH, names_of
 from pbac.catalog.schema_size import SchemaError, SchemaSize
 from pbac.catalog.schemas import ArgumentSchema
 
@@ -71,6 +71,7 @@ SCHEMA = {
         "note": {"type": "string", "maxLength": 5},
         "where": {"type": "object", "properties": {"force": {"type": "boolean"}}},
         "list": {"type": "array", "items": {"type": "integer"}},
+        "rows": {"type": "array", "items": {"type": "object", "properties": {"id": {}}}},
         "$id": {"type": "string"},
     },
     "required": ["amount"],
@@ -86,6 +87,7 @@ COMPLAINTS = [
     ({"amount": 1, "Amount": 2}, "arguments: `Amount` could be read as `amount`"),
     ({"amount": 1, "amount\0x": 2}, "arguments: `amount\\x00x` could be read as `amount`"),
     ({"amount": 1, "where": {"Force": True}}, "arguments.where: `Force` could be read as `force`"),
+    ({"amount": 1, "rows": [{}, {"ID": 1}]}, "arguments.rows[1]: `ID` could be read as `id`"),
     ({"amount": 1, "__proto__": 1, "": 1, "a.b": 1, "a[0]": 1, "toString": 1}, None),
 ]
 
@@ -154,7 +156,7 @@ def test_defaults_are_not_filled_in():
     assert arguments == {}
 
 
-READ = names_of([("force",), ("repo", "name"), ("repo", "owner")])
+READ = names_of([("force",), ("repo", "name"), ("files", EACH, "path"), ("repo", "owner")])
 
 
 @pytest.mark.parametrize(
@@ -167,6 +169,7 @@ READ = names_of([("force",), ("repo", "name"), ("repo", "owner")])
         ({"\u017f": 1, "for\u200bce": True}, "force"),
         ({"repo": {"Name": "x"}}, "name"),
         ({"Repo": {"name": "x"}}, "repo"),
+        ({"files": [{"path": "a"}, {"Path": "x"}]}, "path"),
     ],
 )
 def test_a_name_that_policy_reads_has_no_double_where_the_schema_is_silent(arguments, near):

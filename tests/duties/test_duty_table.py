@@ -133,6 +133,7 @@ def test_each_part_of_a_bucket_key_matters():
         duty("limit", count=True, per_ms=1, by=["agent"]),
         duty("limit", count=1, per_ms=1, by=["phase of the moon"]),
         duty("limit", count=1, per_ms=1, by=["secrets.x"]),
+        duty("limit", count=1, per_ms=1, by=["data.x"]),
         duty("limit", count=1, per_ms=1, by=["args.x[…]"]),
         duty("approval", count=1),
         duty("redact", paths=["args.x"]),

@@ -9,6 +9,8 @@ from support.in_memory import POLICY
 
 from pbac.audit.storage import AuditUnavailable
 from pbac.gateway.upstream import UpstreamError, UpstreamFailure
+from pbac.lang.check_duties import ENFORCED_DUTIES, ISSUANCE_DUTIES
+from pbac.lang.read_duties import _DUTIES
 
 EUR = {"amount": 10, "currency": "EUR"}
 
@@ -304,3 +306,36 @@ async def test_a_limit_by_an_argument_counts_no_doubles_of_it(world):
     for name in ("account", "Account"):
         answer, _ = await world.call("get_price", {name: "a"})
         assert answer.status == (200 if name == "account" else 400)
+
+
+# --- duties that nobody can carry out yet -------------------------------------------------------
+
+UNMET = {
+    "keep": "keep only result.structuredContent.id",
+    "truncate": "truncate to 20 items",
+    "cap": "cap args.amount at 5",
+    "set": 'set args.currency = "EUR"',
+    "reauthenticate": 'reauthenticate at "idp" within 5m',
+    "notify": 'notify "releases"',
+    "record": "record full",
+}
+
+
+def test_every_duty_that_is_not_carried_out_is_tried_here():
+    kinds = {kind for kind, _ in _DUTIES.values()}
+    assert UNMET.keys() == kinds - ENFORCED_DUTIES - ISSUANCE_DUTIES
+
+
+@pytest.mark.parametrize("kind", UNMET)
+async def test_a_duty_that_cannot_be_met_is_a_denial(world, kind):
+    """Law 1. The set is published with a warning; no call that the rule applies to gets through."""
+    world.publish(f"{POLICY}\nrequire unmet on tool pay then {UNMET[kind]}\n")
+    answer, body = await world.call("pay", EUR)
+    assert answer.status == 200
+    told = denial(body)
+    assert (told["code"], told["rules"]) == ("duty_failed", ["shop.unmet"])
+    assert f"`shop.unmet` demands `{kind}`" in body["result"]["content"][0]["text"]
+    assert world.upstream.calls == []
+    assert world.audit.records[-1].effect == "deny"
+    _, body = await world.call("get_price")
+    assert "pbac/denial" not in body["result"].get("_meta", {}), "other calls go on"

@@ -120,6 +120,7 @@ def ask(world, method, path, *, headers=(), body=b"", drop=()):
     data = response.read()
     connection.close()
     assert response.status != 500, data
+    assert response.headers["Server"] == "pbac", "no answer names the versions of what answers"
     assert b"Traceback" not in data
     assert world.token.encode() not in data
     return response

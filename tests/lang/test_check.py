@@ -131,7 +131,7 @@ def test_the_examples_are_right_but_for_what_is_not_built(together):
     packages = [parse(Source(path.name, path.read_text("utf-8"))) for path in together]
     resolved = resolve(packages)
     assert resolved.diagnostics == ()
-    assert [d.code for d in check(resolved)] == ["unsupported-duty"]
+    assert [d.code for d in check(resolved)] == ["unenforced-duty"]
 
 
 # --- kinds -------------------------------------------------------------------------------------

@@ -10,7 +10,8 @@ from lark import Lark
 import pbac
 from pbac.base.source import Source
 from pbac.lang.functions import FUNCTIONS
-from pbac.lang.parse import grammar_text, parse
+from pbac.lang.parse import parse
+from pbac.lang.tables import grammar_text
 from pbac.lang.words import FUNCTION_NAMES, RESERVED
 
 

@@ -16,6 +16,9 @@ require often
   on tool get_often
   then limit 3 per 1m by agent
   then redact result.token
+require little
+  on tool get_more
+  then truncate to 20 items
 """
 
 
@@ -46,6 +49,11 @@ def results(oracle, test, rules=RULES, data=None):
         ),
         ("call get_x { secret: false } => permit with limit", False, "permit by read"),
         ("call put_x { secret: false } => deny", True, "deny"),
+        (
+            "call get_more { secret: false } => permit with truncate",
+            True,
+            "permit by read with truncate",
+        ),
         ("list get_x => shown", True, "shown"),
         ("list get_x => hidden", False, "shown"),
         ("list put_x => hidden", True, "hidden"),

@@ -12,8 +12,8 @@ import pytest
 from aiohttp import web
 
 from pbac.web import connections as module
+from pbac.web.connection import Connection
 from pbac.web.connections import Connections
-from pbac.web.malformed import Connection
 from pbac.web.middleware import faults
 
 BRIEF = {"headers_seconds_max": 0.2}
@@ -67,7 +67,7 @@ def listen(monkeypatch):
         loop = asyncio.get_running_loop()
         lost = listener.connections.lost
         connect = partial(Connection, runner.server, loop=loop, count=listener.count, lost=lost)
-        accept = listener.connections.accepting(connect)
+        listener.accept = accept = listener.connections.accepting(connect)
         server = await loop.create_server(accept, "127.0.0.1", 0, ssl=tls)
         listener.port = server.sockets[0].getsockname()[1]
         sweeping = asyncio.create_task(listener.connections.keep_sweeping())
@@ -125,6 +125,17 @@ async def test_silent_connections_make_room_for_the_next_the_oldest_first(listen
             assert await closed(silent[number]) == b""
         assert listener.codes["connection_evicted"] == 3
         assert listener.codes["overloaded"] == 0
+
+
+async def test_a_connection_that_has_just_asked_is_not_the_one_that_makes_room(listen):
+    async with listen() as listener:
+        first, second, _ = [await listener.connect() for _ in range(3)]
+        await asyncio.sleep(0.05)
+        asking = next(iter(listener.connections._idle))
+        asking.data_received(ASK)  # it has arrived, and nobody has begun to answer it
+        listener.accept()
+        assert await status(first) == 200
+        assert await closed(second) == b""
 
 
 async def test_a_busy_connection_is_never_cut_and_the_next_is_told_503(listen):

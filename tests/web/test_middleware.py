@@ -5,7 +5,8 @@ import json
 import pytest
 from aiohttp.test_utils import make_mocked_request
 
-from pbac.web.middleware import Refused, ambiguous, edge
+from pbac.web.middleware import ambiguous, edge
+from pbac.web.refused import Refused
 
 
 @pytest.mark.parametrize(

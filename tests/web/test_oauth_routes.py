@@ -19,8 +19,9 @@ from pbac.base.clock import SystemClock
 from pbac.base.limits import OAUTH_BODY_BYTES_MAX
 from pbac.crypto import jose, keys
 from pbac.gateway.authenticate import AuthenticationError, authenticate, challenge
-from pbac.gateway.issuance import Issuance
+from pbac.gateway.issuance import Issuance, _is_granted
 from pbac.model.decision import Cause, Decision, Duty, Effect
+from pbac.model.request import DecisionRequest
 from pbac.oauth.administration import set_client_status, set_client_tier
 from pbac.oauth.client_authentication import ASSERTION_TYPE
 from pbac.oauth.introspection import Misses
@@ -219,6 +220,17 @@ async def test_a_tier_above_the_ceiling_is_lowered_and_the_record_says_so(gatewa
     status, agent = await gateway.register("trusted")
     assert (status, agent["tier"]) == (201, "developer")
     assert "stated tier trusted" in gateway.log.records[0].detail
+
+
+def test_a_scope_with_a_duty_that_nobody_carries_out_is_not_granted():
+    """Law 1: a duty that cannot be met is a denial, when tokens are issued too."""
+    once = Duty(kind="single", rule="once", parameters={})
+    request = DecisionRequest(
+        agent={"tier": "read_only"}, call={"method": "token/issue", "scope": "github:prs:read"}
+    )
+    decision = decide(request)
+    assert _is_granted(decision)
+    assert not _is_granted(msgspec.structs.replace(decision, duties=(once,)))
 
 
 async def test_a_scope_policy_withholds_sleeps_in_the_token_and_wakes_with_the_tier(gateway):

@@ -1,8 +1,9 @@
-"""Requests that are not HTTP: the parser answers 400 before any middleware of ours is asked.
+"""One connection of a client, and what is told to bytes that are not HTTP.
 
-aiohttp logs each with its stack, which lets anyone who can connect fill the operator's log, and
-tells the sender which bytes it stumbled over: a credential, if that was the line. Here they are
-counted and told what they are, nothing more.
+The parser answers those with 400 before any middleware of ours is asked. aiohttp logs each with
+its stack, which lets anyone who can connect fill the operator's log, and tells the sender which
+bytes it stumbled over: a credential, if that was the line. Here they are counted and told what they
+are, nothing more.
 """
 
 from __future__ import annotations
@@ -13,7 +14,7 @@ from typing import Any
 from aiohttp import web
 from aiohttp.http import HttpProcessingError
 
-from pbac.web.middleware import Refused
+from pbac.web.refused import Refused
 
 
 class Connection(web.RequestHandler):
@@ -29,12 +30,17 @@ class Connection(web.RequestHandler):
         manager: web.Server,
         *,
         count: Callable[[str], None],
-        lost: Callable[[web.RequestHandler], None],
+        lost: Callable[[Connection], None],
         **options: Any,
     ) -> None:
         super().__init__(manager, **options)
         self._count = count
         self._lost = lost
+
+    @property
+    def has_asked(self) -> bool:
+        """A request has arrived that its handler has not been told of yet."""
+        return bool(self._messages)
 
     def connection_lost(self, exc: BaseException | None) -> None:
         """See `asyncio.BaseProtocol`."""
