@@ -167,7 +167,7 @@ def _shown(value: Any) -> str:
     return ascii(value).strip("'")[:_REFERENCE_CHARACTERS_SHOWN]
 
 
-# --- references ------------------------------------------------------------------------------------
+# --- references -------------------------------------------------------------------------------
 
 
 def _follow(reference: Any, reading: _Reading, depth: int) -> Kind:

@@ -59,7 +59,7 @@ class Kind:
         return _PHRASES.get(self.word, f"a {self.word}")
 
     def brief(self) -> str:
-        """As short as a type is written: `"open" | "closed"`, `list of string`, `{ id: integer }`."""
+        """A type in short: `"open" | "closed"`, `list of string`, `{ id: integer }`."""
         if self.choices is not None:
             shown = [json.encode(choice).decode() for choice in self.choices[:_CHOICES_BRIEF]]
             return " | ".join(shown + ["…"] * (len(self.choices) > _CHOICES_BRIEF))
