@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import importlib.util
 import os
 import shutil
 from pathlib import Path
 
 import pytest
+from support.peers import OPA
 
 _SAID = pytest.StashKey[list[str]]()
 
@@ -75,6 +77,21 @@ def server_everything() -> list[str]:
     if not script.exists() or not node.exists():
         missing("npm `@modelcontextprotocol/server-everything`", "run `.ci/run`")
     return [str(node), str(script), "streamableHttp"]
+
+
+@pytest.fixture(scope="session")
+def opa() -> str:
+    """The official `opa` program, of the version that `.ci/run` pins."""
+    if not OPA.exists():
+        missing("`opa`", "run `.ci/run`, which builds it with Go")
+    return str(OPA)
+
+
+@pytest.fixture(scope="session")
+def cedar() -> None:
+    """Cedar's Python binding can be imported."""
+    if importlib.util.find_spec("cedarpy") is None:
+        missing("PyPI `cedarpy`", "install the extra `peers`")
 
 
 @pytest.fixture(scope="session")

@@ -24,6 +24,7 @@ import click
 import msgspec
 import pytest
 from msgspec.structs import fields
+from support import language_page
 
 from pbac.app import config
 from pbac.audit import record
@@ -35,7 +36,9 @@ from pbac.duties.table import JOINS
 from pbac.gateway.enforce import READABLE
 from pbac.lang import read_duties
 from pbac.lang.check_duties import ENFORCED_DUTIES, ISSUANCE_DUTIES
-from pbac.lang.functions import FUNCTIONS
+from pbac.lang.codes import CODES
+from pbac.lang.functions import FUNCTIONS, Function
+from pbac.lang.lints import LINTS
 from pbac.mcp.methods import METHODS
 from pbac.mcp.versions import LEGACY_VERSIONS, MODERN_VERSIONS
 from pbac.mcp.wire_errors import WIRE_ERRORS
@@ -224,8 +227,11 @@ def _yes(truth: bool) -> str:
 
 
 def diagnostics() -> Table:
-    rows = [(code(word), severity) for word, severity in sorted(emitted().items())]
-    return Table(("code", "severity", "meaning*"), rows)
+    rows = [
+        (f"[`{word}`](#{word})", str(row.severity), row.meaning)
+        for word, row in sorted(CODES.items())
+    ]
+    return Table(("code", "severity", "meaning"), rows)
 
 
 def emitted() -> dict[str, str]:
@@ -256,8 +262,9 @@ def _told(tree: ast.Module) -> Iterator[str]:
     for node in ast.walk(tree):
         if isinstance(node, ast.Return) and isinstance(node.value, ast.Tuple):
             first, *rest = node.value.elts or [None]
-            if len(rest) == 2 and isinstance(first, ast.Constant) and isinstance(first.value, str):
-                yield first.value
+            word = first.value if isinstance(first, ast.Constant) else None
+            if len(rest) == 2 and isinstance(word, str) and re.fullmatch(r"[a-z-]+", word):
+                yield word
 
 
 def _calls(path: Path) -> Iterator[ast.Call]:
@@ -285,11 +292,20 @@ def _users(name: str) -> str:
 
 def operators() -> Table:
     rows = [
-        (code(name), ", ".join(row.operands), row.result, str(row.cost))
+        (code(name), ", ".join(row.operands), row.result, _cost(row))
         for name, row in FUNCTIONS.items()
         if not name.startswith("version ")
     ]
     return Table(("operator or function", "takes", "gives", "cost", "meaning*"), rows)
+
+
+def _cost(row: Function) -> str:
+    grown = {
+        "text": " + 1 a character",
+        "list": f" + {row.cost} an item",
+        "tree": f" + {row.cost} a part",
+    }
+    return f"{row.cost}{grown.get(row.grows, '')}"
 
 
 def routes() -> Table:
@@ -344,6 +360,7 @@ TABLES: dict[str, Callable[[], Table | str]] = {
     "diagnostics": diagnostics,
     "limits": bounds,
     "operators": operators,
+    **language_page.BLOCKS,
     "routes": routes,
     "metrics": metrics,
     "records": records,
@@ -403,6 +420,14 @@ def test_every_command_has_a_module_that_the_reference_describes():
     page = (ROOT / "docs/reference/cli.md").read_text("utf-8")
     for name in COMMANDS:
         assert f"\n## pbac {name}" in page
+
+
+def test_every_code_word_of_the_sources_is_in_the_table_with_its_severity():
+    found = emitted()
+    table = {word: str(row.severity) for word, row in CODES.items()}
+    assert {word for word in table if word not in found} <= LINTS.keys()  # without a hyphen
+    found = {word: "lint" if word in LINTS else severity for word, severity in found.items()}
+    assert found.items() <= {**table, **dict.fromkeys(LINTS, "lint")}.items()
 
 
 def test_a_duty_that_is_carried_out_has_a_join():

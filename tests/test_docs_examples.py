@@ -2,20 +2,21 @@
 
 - A `pbac` block is a sound policy whose tests pass; `pbac bad CODE` earns that diagnostic. Blocks
   without a package of their own stand below `HEADER`.
-- `pbac file=PATH` blocks of a page are written, and the `$ pbac …` lines of its `console tested`
-  blocks are run after them, in order: exit code 0, or `exit=N`, and the output shown is there.
+- `file=PATH` blocks of a page are written and `append=PATH` blocks added, and the lines that begin with
+  `$` in its `console tested` blocks are typed in one shell, in order: each ends with 0, or `exit=N`,
+  and every line shown is there, `…` being anything.
 """
 
 from __future__ import annotations
 
-import os
+import json
 import re
-import shlex
 import subprocess
 import sys
 from pathlib import Path
 
 import pytest
+from support.terminal import Terminal, shows, terminal
 
 from pbac.adapters.audit_files import open_audit_files
 from pbac.adapters.audit_keys import open_audit_keys
@@ -23,7 +24,9 @@ from pbac.audit.log import AuditLog
 from pbac.audit.record import GatewayRecord
 from pbac.base.clock import SystemClock
 from pbac.base.source import Source
-from pbac.pdp.administration import prepare
+from pbac.lang.codes import CODES
+from pbac.lang.lint import lint
+from pbac.pdp.administration import Publication, prepare
 
 ROOT = Path(__file__).parent.parent
 PAGES = sorted((ROOT / "docs").rglob("*.md")) + [p for p in [ROOT / "README.md"] if p.exists()]
@@ -76,23 +79,78 @@ def test_every_page_that_the_code_names_exists():
 def fences(language: str) -> list[tuple[Path, list[str], str]]:
     """Page, the words behind the language, and the text of every such block, in order."""
     found = [(p, m[1].split(), m[2]) for p in PAGES for m in FENCE.finditer(p.read_text("utf-8"))]
-    return [(path, info[1:], text) for path, info, text in found if info[0] == language]
+    return [
+        (path, info[1:], text)
+        for path, info, text in found
+        # What is added to a file is judged with the file, by the commands that follow it.
+        if info[0] == language and not any(word.startswith("append=") for word in info)
+    ]
 
 
 def _ids(given: list[tuple[Path, list[str], str]]) -> list[str]:
     return [f"{path.stem}-{number}" for number, (path, _, _) in enumerate(given)]
 
 
+def sources(name: str, text: str) -> list[Source]:
+    """The files of a block, parted by `# file: NAME`; without one it is a file below `HEADER`."""
+    parts = re.split(r"^# file: (\S+)\n", text, flags=re.MULTILINE)
+    if len(parts) > 1:
+        return [Source(*pair) for pair in zip(parts[1::2], parts[2::2], strict=True)]
+    whole = text if re.search(r"^(sealed )?package ", text, re.MULTILINE) else HEADER + text
+    return [Source(f"{name}.pbac", whole)]
+
+
+def prepared(name: str, text: str) -> Publication:
+    """What becomes of a block; its JSON files are vocabularies."""
+    files = sources(name, text)
+    tools = {file.name: json.loads(file.text) for file in files if file.name.endswith(".json")}
+    return prepare([file for file in files if file.name not in tools], tools=tools)
+
+
+def earned(name: str, text: str) -> set[str]:
+    """The codes that a block earns: the compiler's, those of its tests, and lint's."""
+    publication = prepared(name, text)
+    found = lint(publication.compilation, SystemClock().now_ms())
+    return {each.code for each in found} | ({"test-failed"} if publication.failures else set())
+
+
 @pytest.mark.parametrize(("path", "info", "text"), fences("pbac"), ids=_ids(fences("pbac")))
 def test_a_policy_example_is_sound_or_earns_what_it_says(path, info, text):
-    whole = text if re.search(r"^(sealed )?package ", text, re.MULTILINE) else HEADER + text
-    publication = prepare([Source(f"{path.name}.pbac", whole)])
     if "bad" in info:
-        earned = {each.code for each in publication.diagnostics}
-        earned |= {"test-failed"} if publication.failures else set()
-        assert info[-1] in earned
+        assert info[-1] in earned(path.name, text)
     else:
-        assert publication.problems() == ()
+        assert prepared(path.name, text).problems() == ()
+
+
+# --- every diagnostic is shown --------------------------------------------------------------------
+
+USUAL = {"no-reason", "untested-rule"}
+"""Notes that hardly an example of a few lines is without."""
+SECTION = re.compile(r"^### `([a-z0-9-]+)`\n\n(.*?)(?=^### |\Z)", re.MULTILINE | re.DOTALL)
+SHOWN = {
+    match[1]: match[2]
+    for match in SECTION.finditer((ROOT / "docs/reference/diagnostics.md").read_text("utf-8"))
+}
+
+
+def test_every_code_word_has_its_section_in_order():
+    assert list(SHOWN) == sorted(CODES)
+
+
+@pytest.mark.parametrize("word", CODES)
+def test_a_code_word_is_explained_and_its_wrong_example_earns_it_alone(word):
+    text = SHOWN[word]
+    assert text.startswith(f"**{CODES[word].severity}**: {CODES[word].meaning}\n")
+    blocks = [(match[1].split()[1:], match[2]) for match in FENCE.finditer(text)]
+    if not blocks:
+        assert re.search(r"^\*.{30,}\*$", text, re.MULTILINE), "say why there is no example"
+        return
+    (info, wrong), *right = blocks
+    assert info == ["bad", word]
+    assert earned("wrong", wrong) - (USUAL - {word}) == {word}
+    assert right
+    for _, each in right:
+        assert earned("right", each) <= USUAL - {word}
 
 
 STORIES = [p for p in PAGES if "console tested" in p.read_text("utf-8")]
@@ -100,31 +158,30 @@ STORIES = [p for p in PAGES if "console tested" in p.read_text("utf-8")]
 
 @pytest.mark.parametrize("path", STORIES, ids=[p.stem for p in STORIES])
 def test_a_tested_console_does_what_the_page_shows(path, tmp_path):
-    """Files of `pbac file=…` blocks are written, `$ pbac …` lines run, what they show is compared."""
-    for match in FENCE.finditer(path.read_text("utf-8")):
-        language, *info = match[1].split()
-        options = dict(word.split("=") for word in info if "=" in word)
-        if "file" in options:
-            file = tmp_path / options["file"]
-            file.parent.mkdir(parents=True, exist_ok=True)
-            file.write_text(match[2], "utf-8")
-        elif language == "console" and "tested" in info:
-            _run(match[2], tmp_path, int(options.get("exit", 0)))
+    """Its files are written and its commands typed in one shell, in the order of the page."""
+    with terminal(tmp_path) as shell:
+        for match in FENCE.finditer(path.read_text("utf-8")):
+            language, *info = match[1].split()
+            options = dict(word.split("=") for word in info if "=" in word)
+            if "file" in options:
+                file = tmp_path / options["file"]
+                file.parent.mkdir(parents=True, exist_ok=True)
+                file.write_text(shell.adapted(match[2]), "utf-8")
+            elif "append" in options:
+                with (tmp_path / options["append"]).open("a", encoding="utf-8") as file:
+                    file.write("\n" + shell.adapted(match[2]))
+            elif language == "console" and "tested" in info:
+                _run(shell, match[2], int(options.get("exit", 0)))
 
 
-def _run(console: str, folder: Path, expected: int) -> None:
-    environment = {**os.environ, "PYTHONPATH": str(ROOT), "NO_COLOR": "1"}
+def _run(shell: Terminal, console: str, expected: int) -> None:
     for part in re.split(r"^\$ ", console, flags=re.MULTILINE)[1:]:
         line, *shown = part.splitlines()
-        program, *arguments = shlex.split(line)
-        command = [sys.executable, "-m", "pbac", *arguments] if program == "pbac" else [program]
-        command += [] if program == "pbac" else arguments
-        done = subprocess.run(
-            command, cwd=folder, env=environment, capture_output=True, text=True, check=False
-        )
-        assert done.returncode == expected, done.stdout + done.stderr
+        code, output = shell.typed(line)
+        assert code == expected, output
         for wanted in shown:
-            assert wanted == "…" or wanted in done.stdout, f"`{line}` does not show `{wanted}`"
+            told = shell.adapted(wanted)
+            assert shows(output, told), f"`{line}` does not show `{told}` but\n{output}"
 
 
 # --- the record, verified by the page's own program -------------------------------------------------

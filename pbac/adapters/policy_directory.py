@@ -2,8 +2,8 @@
 
 Files named `*_bad.pbac` show mistakes and are left out, and so is whatever is hidden (`.git`, an
 editor's swap files, the folders behind a mounted ConfigMap). A document `data/orgs.json` is
-`data.orgs`, and belongs to the packages whose files lie beside that `data` folder. Links that lead out of the folder are refused: whoever can write a link must not choose
-what the gateway reads.
+`data.orgs`, and belongs to the packages whose files lie beside that `data` folder. Links that lead
+out of the folder are refused: whoever can write a link must not choose what the gateway reads.
 
 Watching. The system's notifications make a change act at once, but they get lost: on network file
 systems, when the folder itself is replaced, when a link is swapped. So the folder is also

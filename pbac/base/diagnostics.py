@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable
 from dataclasses import dataclass
 from enum import StrEnum
+from typing import Final
 
 from pbac.base.errors import PbacError
 from pbac.base.limits import DIAGNOSTICS_MAX
@@ -12,10 +13,19 @@ from pbac.base.source import Span
 
 
 class Severity(StrEnum):
-    """An error stops a version from being published; a warning does not."""
+    """An error stops a version from being published; warnings and notes do not. Worst first."""
 
     ERROR = "error"
     WARNING = "warning"
+    NOTE = "note"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Code:
+    """What a code word means, in one sentence, and how severe it is unless somebody says else."""
+
+    severity: Severity
+    meaning: str
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -52,12 +62,29 @@ class PolicyError(PbacError):
 
 
 def in_order(diagnostics: Iterable[Diagnostic]) -> tuple[Diagnostic, ...]:
-    """Sorted by place without repeats, at most `DIAGNOSTICS_MAX`: errors are kept first."""
-    unique = dict.fromkeys(diagnostics)
-    ranked = sorted(unique, key=lambda d: (d.severity is not Severity.ERROR, d.span, d.code))
-    return tuple(sorted(ranked[:DIAGNOSTICS_MAX], key=lambda d: (d.span, d.code)))
+    """Sorted by place, without repeats."""
+    return tuple(sorted(dict.fromkeys(diagnostics), key=lambda d: (d.span, d.code)))
+
+
+def worst(
+    diagnostics: Iterable[Diagnostic], most: int = DIAGNOSTICS_MAX
+) -> tuple[tuple[Diagnostic, ...], int]:
+    """At most so many, in order, errors kept before warnings and notes; and how many are left."""
+    unique = in_order(diagnostics)
+    if len(unique) <= most:
+        return unique, 0
+    ranked = sorted(unique, key=lambda d: _RANKS[d.severity])
+    return in_order(ranked[:most]), len(unique) - most
+
+
+_RANKS: Final = {severity: rank for rank, severity in enumerate(Severity)}
+
+
+def at_least(severity: Severity, diagnostics: Iterable[Diagnostic]) -> bool:
+    """Is something as severe as this, or worse, among them?"""
+    return any(_RANKS[each.severity] <= _RANKS[severity] for each in diagnostics)
 
 
 def has_errors(diagnostics: Iterable[Diagnostic]) -> bool:
-    """True when at least one diagnostic is an error rather than a warning."""
+    """True when at least one diagnostic is an error."""
     return any(d.severity is Severity.ERROR for d in diagnostics)

@@ -55,11 +55,18 @@ LIST_OPERAND_ITEMS_MAX: Final = 10_000
 EVALUATION_STEPS_MAX: Final = 50_000_000
 TEXT_CHARACTERS_MAX: Final = 1_024
 TEXT_VALUE_CHARACTERS_MAX: Final = 200
+# Shown at once to people; what is written for machines holds more.
 DIAGNOSTICS_MAX: Final = 100
+DIAGNOSTICS_FILED_MAX: Final = 5_000
 SYNTAX_ERRORS_MAX: Final = 20
 RENDERED_LINE_COLUMNS_MAX: Final = 160
 DEFINITIONS_MAX: Final = 5_000
 TESTS_MAX: Final = 10_000
+# Other rules that lint compares one rule with, of those its index finds.
+LINT_RIVALS_MAX: Final = 16
+# Names that tests ask about and lint tries on the patterns of one rule.
+LINT_TRIED_NAMES_MAX: Final = 256
+EXPIRES_SOON_DAYS: Final = 30
 
 # What the checker learns from one schema; below and beyond, values are of any kind.
 SCHEMA_KIND_DEPTH_MAX: Final = 32

@@ -38,3 +38,8 @@ class Span:
 
 NOWHERE = Span("", 0, 0, 1, 1)
 """For values that were built by the program rather than read from a file."""
+
+
+def line_column(text: str, at: int) -> tuple[int, int]:
+    """Line and column, counted from 1, of a character offset."""
+    return text.count("\n", 0, at) + 1, at - text.rfind("\n", 0, at)

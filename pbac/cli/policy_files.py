@@ -30,14 +30,16 @@ class Loaded:
     @property
     def diagnostics(self) -> tuple[Diagnostic, ...]:
         """Every complaint, placed."""
-        return tuple(
-            replace(each, span=self.place(each.span)) for each in self.publication.diagnostics
-        )
+        return tuple(map(self.placed, self.publication.diagnostics))
 
     @property
     def texts(self) -> dict[str, str]:
         """Placed source name → text."""
         return {self._name(source.name): source.text for source in self.publication.sources}
+
+    def placed(self, diagnostic: Diagnostic) -> Diagnostic:
+        """The same complaint, placed."""
+        return replace(diagnostic, span=self.place(diagnostic.span))
 
     def place(self, span: Span) -> Span:
         """The same stretch under a name that an editor finds from the current directory."""

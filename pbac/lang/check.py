@@ -2,7 +2,7 @@
 
 The theory is Law 3 read backwards. At run time a value of the wrong kind is unknown, and unknown
 denies: a permit stays silent, a forbid applies. That is safe and useless. So whatever can be seen
-to be unknown *always* is an error here, and whatever is unknown *often* is a warning with its fix.
+to be unknown *always* is an error here, and whatever is unknown *often* is for `lint` to tell.
 
     expressions   kinds from the request's table, from below      `check_expressions`
     targets       tools and scopes that there are                 `check_tools`
@@ -57,7 +57,7 @@ def _check_rule(
 ) -> None:
     """Definitions are written out in a rule: what is wrong with one there is told once, there."""
     found: list[Diagnostic] = []
-    check_rule(rule, package, typed(rule, package.servers, typing, replace(checking, found=found)))
+    check_rule(rule, typed(rule, package.servers, typing, replace(checking, found=found)))
     told = {(each.code, each.span) for each in checking.found} if found else set()
     said: set[tuple[str, str]] = set()
     for each in found:
@@ -97,10 +97,6 @@ def _check_test(
             _check_given(step, checking)
         else:
             _check_names(step, package, rules, checking)
-    if not any(isinstance(step, nodes.Expectation) for step in test.steps):
-        message = f'the test "{test.name}" expects nothing'
-        help_ = "add `call tool { … } => permit` or `=> deny`"
-        checking.warn("empty-test", message, test.span, help=help_)
 
 
 def _check_given(given: nodes.Given, checking: Checking) -> None:

@@ -1,10 +1,10 @@
 """Whose data documents are: what a sealed package reads, nobody else may write.
 
-`base/data/orgs.json` is `data.orgs`, and belongs to the packages whose files lie in `base/`: whoever
-may change those may change it. Names of documents are unique in a set, so none replaces another.
-That is not enough for a sealed package: where it reads a document of another folder, or any
-document at all (`data[args.name]`), or has a file in another folder, whoever may write there decides
-what its rules mean.
+`base/data/orgs.json` is `data.orgs`, and belongs to the packages whose files lie in `base/`:
+whoever may change those may change it. Names of documents are unique in a set, so none replaces
+another. That is not enough for a sealed package: where it reads a document of another folder, or
+any document at all (`data[args.name]`), or has a file in another folder, whoever may write there
+decides what its rules mean.
 """
 
 from __future__ import annotations

@@ -249,7 +249,7 @@ STAGES: Final = (
     # Kinds are known of all that could be resolved: one run tells both kinds of mistake.
     Stage(name="check", run=_check, after_errors=True),
     Stage(name="generate", run=_generate, after_errors=False),
-    # Law 4: what rules can cost is counted with them, so that a package which stays is not recounted.
+    # Law 4: rules were counted when they were made, so that a package which stays is not again.
     Stage(name="cost", run=_cost, after_errors=False),
     # Last, because patterns are compiled by `generate` and may still be refused there.
     Stage(name="digest", run=_assemble, after_errors=False),

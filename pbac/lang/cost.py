@@ -17,8 +17,8 @@ Rules are asked because of their tool. What a call can cost is the sum over the 
 about another tool or another server (the index of the decision point finds no more than those),
 for the tool and server where that sum is greatest.
 
-A step takes ten to a hundred nanoseconds. The figure is for asking every rule once: a denial that looks
-for a tier which would help asks again for each.
+A step takes ten to a hundred nanoseconds. The figure is for asking every rule once: a denial that
+looks for a tier which would help asks again for each.
 """
 
 from __future__ import annotations
@@ -54,7 +54,7 @@ _NAMED_MAX: Final = 3
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class _Variable:
-    """A quantifier's variable: how often it is bound, and all characters that it then stands for."""
+    """A quantifier's variable: how often it is bound, and all characters it then stands for."""
 
     times: int
     characters: int
@@ -149,7 +149,7 @@ def _root(expression: nodes.Expression) -> str:
     return ""
 
 
-# --- rules -----------------------------------------------------------------------------------------
+# --- rules -------------------------------------------------------------------------------------
 
 
 def rule_steps(rule: nodes.Rule) -> int:

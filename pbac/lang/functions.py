@@ -227,16 +227,14 @@ _ROWS: Final = (
     _row("strings", ("any",), "list", _strings, 8, grows="tree"),
     _row("lower", ("string",), "string", _of_text(_lower), 2, grows="text"),
     *(
-        _row(
-            f"version {name}",
-            ("version", "version"),
-            "boolean",
-            evaluate,
-            8,
-            grows="list" if name.endswith("in") else "",
-        )
-        for name, evaluate in {
-            **{n: comparisons.version_comparison(c) for n, c in (_EQUALITY | _ORDER).items()},
+        _row(f"version {name}", ("version", "version"), "boolean", compared, 8)
+        for name, compared in {
+            n: comparisons.version_comparison(c) for n, c in (_EQUALITY | _ORDER).items()
+        }.items()
+    ),
+    *(
+        _row(f"version {name}", ("version", "list"), "boolean", contained, 8, grows="list")
+        for name, contained in {
             "in": comparisons.version_in,
             "not in": comparisons.version_not_in,
         }.items()

@@ -10,6 +10,7 @@ from __future__ import annotations
 
 import functools
 from collections.abc import Iterator
+from typing import Final
 
 from lark import Lark, Token, UnexpectedInput
 from lark.lexer import PatternStr
@@ -21,6 +22,10 @@ from pbac.lang.reading import Reading
 from pbac.lang.syntax_errors import explain
 from pbac.lang.tables import grammar_text
 from pbac.lang.tree import NESTING, TEXTS, is_letter
+from pbac.lang.words import RESERVED
+
+_STRAY_LETTERS_MAX: Final = 2
+"""So few letters behind a word of the language are a slip and no second word: `permitt`."""
 
 
 def find_mistake(reading: Reading, text: str, start: str) -> tuple[Diagnostic, int]:
@@ -80,7 +85,9 @@ class _Joints:
 
 def _touching(left: Token, right: Token) -> _Refused:
     message = f"`{left}{right}` is two words without a blank between them"
-    return _Refused("tokens-touch", message, f"write `{left} {right}`", left, right)
+    few = len(right) <= _STRAY_LETTERS_MAX and left in RESERVED
+    help_ = f"did you mean `{left}`?" if few else f"write `{left} {right}`"
+    return _Refused("tokens-touch", message, help_, left, right)
 
 
 def _endless(token: Token) -> _Refused:

@@ -10,8 +10,8 @@ from collections.abc import Collection, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from pbac.base.diagnostics import Diagnostic, PolicyError, Severity, has_errors
-from pbac.base.render import render, render_line
+from pbac.base.diagnostics import Diagnostic, PolicyError, Severity, has_errors, worst
+from pbac.base.render import render, render_left_out, render_line
 from pbac.base.source import Source, Span
 from pbac.lang.compile import Compilation, compile_program
 from pbac.lang.program import Program
@@ -45,11 +45,15 @@ class Publication:
 
     def problems(self) -> tuple[str, ...]:
         """One line for everything that kept the set from being published, for the record."""
-        return tuple(render_line(each) for each in self._errors())
+        shown, left_out = worst(self._errors())
+        more = (render_left_out(left_out),) if left_out else ()
+        return (*map(render_line, shown), *more)
 
     def text(self) -> str:
         """The same for people, with the places drawn."""
-        return render(self._errors(), {source.name: source.text for source in self.sources})
+        shown, left_out = worst(self._errors())
+        text = render(shown, {source.name: source.text for source in self.sources})
+        return f"{text}\n{render_left_out(left_out)}\n" if left_out else text
 
     def _errors(self) -> list[Diagnostic]:
         errors = [each for each in self.diagnostics if each.severity is Severity.ERROR]

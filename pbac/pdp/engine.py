@@ -10,6 +10,8 @@ Law 2. What a plan asks is already the right rail: a permit's "is it true", a fo
 require's "is it not false". When one of the latter applies without being certain (`DOUBT`), the
 interpreter is asked whom to blame: slow, but only when something unknown has made the difference.
 
+Law 8. A request with a chain is decided with the lowest tier in it (`delegation`).
+
 Speed. A plan answers with an integer, the rules that a decision follows from. Most decisions that
 follow from the same rules are equal, so a plan keeps the ones it has built by that integer; what
 depends on the request (texts with values, blame) is built each time. Whatever is kept equals what
@@ -33,6 +35,7 @@ from pbac.lang.texts import render_text
 from pbac.lang.truth import Truth
 from pbac.model.decision import Cause, Decision, Effect
 from pbac.model.request import DecisionRequest
+from pbac.pdp.delegation import NOBODY, acts_alone, narrowed
 from pbac.pdp.index import key_of
 from pbac.pdp.plan import Candidate, Candidates, Higher, Plan
 from pbac.pdp.policy_set import PolicySet
@@ -46,8 +49,10 @@ _Blamed: TypeAlias = Mapping[str, tuple[str, ...]]
 
 def decide(policy_set: PolicySet, request: DecisionRequest) -> Decision:
     """The decision on one call. Total: a defect of ours is a denial with its traceback inside."""
-    call = request.call
     try:
+        if request.chain.get("actors", NOBODY) != NOBODY:  # written out: most requests end here
+            request = narrowed(request, policy_set.tiers)
+        call = request.call
         try:
             plan = policy_set.index.plans[
                 call["method"], call["server"], call["tool"], call["scope"], request.agent["tier"]
@@ -65,7 +70,7 @@ def decide(policy_set: PolicySet, request: DecisionRequest) -> Decision:
 
 def arguments_read(policy_set: PolicySet, request: DecisionRequest) -> Names:
     """The arguments that a rule which can matter to this call reads."""
-    return _find_plan(policy_set, request).arguments
+    return _find_plan(policy_set, narrowed(request, policy_set.tiers)).arguments
 
 
 def _find_plan(policy_set: PolicySet, request: DecisionRequest) -> Plan:
@@ -148,6 +153,8 @@ def _not_permitted(policy_set: PolicySet, request: DecisionRequest, plan: Plan) 
 
 def _nearest(policy_set: PolicySet, request: DecisionRequest, plan: Plan) -> Higher | None:
     """The lowest tier that would be permitted this very call, found by deciding for it."""
+    if not acts_alone(request):
+        return None  # another tier of the caller alone would not be the lowest of its chain
     for higher in plan.higher:
         raised = replace(request, agent={**request.agent, "tier": higher.tier})
         raised_plan = _find_plan(policy_set, raised)
@@ -223,7 +230,7 @@ def shown(policy_set: PolicySet, request: DecisionRequest) -> bool:
     of ours hides; a call of the tool then tells the fault.
     """
     try:
-        return bool(_possible_permits(policy_set, request))
+        return bool(_possible_permits(policy_set, narrowed(request, policy_set.tiers)))
     except Exception:  # noqa: BLE001 - fail closed
         return False
 
@@ -277,7 +284,7 @@ def grant_scope(
     `rules` are then the permits that could be true for the first such call.
     """
     try:
-        return _grant(policy_set, request, calls)
+        return _grant(policy_set, narrowed(request, policy_set.tiers), calls)
     except Exception:  # noqa: BLE001 - told in full by the answer
         return _fault(policy_set, request)
 

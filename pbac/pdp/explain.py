@@ -31,6 +31,7 @@ from pbac.lang.truth import UNKNOWN, Truth, conjunction, truth_of
 from pbac.model.decision import Cause, Decision
 from pbac.model.request import FIELDS, DecisionRequest
 from pbac.model.values import MISSING
+from pbac.pdp.delegation import narrowed
 from pbac.pdp.engine import decide
 from pbac.pdp.policy_set import PolicySet
 
@@ -110,6 +111,7 @@ class Explanation(msgspec.Struct, frozen=True, kw_only=True):
 
 def explain(policy_set: PolicySet, request: DecisionRequest) -> Explanation:
     """Decide a call, and say why. Clauses are quoted from `policy_set.texts`."""
+    request = narrowed(request, policy_set.tiers)
     decision = decide(policy_set, request)
     rules = [rule for package in policy_set.program.packages for rule in package.rules]
     about = [rule for rule in rules if _is_about(rule, request)]

@@ -9,7 +9,6 @@ PENDING: dict[str, str] = {
     "REV-08": "refresh tokens; only access tokens are issued, and each is revoked by itself",
     "REV-10": "users who sign in; agents act for themselves and have no password to reset",
     "CON-06": "approvals that somebody can give; the race for a limited call is tried in CON-01",
-    "POL-29": "the Rego export: until then two engines of our own are held to each other",
     "MCP-37": "approvals asked for by `input_required`: until then no `requestState` is issued, and "
     "one that is sent is dropped (JSN-07 sends it)",
 }

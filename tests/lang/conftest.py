@@ -10,10 +10,12 @@ import hypothesis
 import pytest
 
 FULL = os.environ.get("PBAC_FULL") == "1"
+EXAMPLES, EXAMPLES_FULL = 300, 3_000
+"""Of each property here; the Laws have sizes of their own, in `tests/laws`."""
 
 hypothesis.settings.register_profile(
     "pbac",
-    max_examples=100_000 if FULL else 300,
+    max_examples=EXAMPLES_FULL if FULL else EXAMPLES,
     derandomize=not FULL,
     deadline=None,
     database=None,

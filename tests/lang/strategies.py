@@ -182,7 +182,7 @@ ORDINARY_REQUEST = {
     "user.groups": ["private", "a"],
     "user.login": "a",
     "chain.depth": 1,
-    "chain.actors": [{"id": "a2", "kind": "ci", "provider": "acme"}],
+    "chain.actors": [{"id": "a2", "kind": "ci", "provider": "acme", "tier": "trusted"}],
     "token.scopes": ["write"],
     "token.age": 1,
     "call.method": "tools/call",
@@ -212,7 +212,9 @@ USUAL = {
     "args.f": st.booleans(),
     "args.c": st.lists(TEXTS, max_size=4),
     "env.now": st.integers(0, 2**41),
-    "chain.actors": st.lists(st.builds(lambda k: {"id": "a1", "kind": k}, KIND), max_size=2),
+    "chain.actors": st.lists(
+        st.builds(lambda k, t: {"id": "a1", "kind": k, "tier": t}, KIND, TIER), max_size=2
+    ),
 }
 CHANGES = st.tuples(st.sampled_from(sorted(ORDINARY_REQUEST)), st.just(ABSENT) | st.none() | VALUES)
 

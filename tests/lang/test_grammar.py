@@ -6,6 +6,7 @@ from pathlib import Path
 
 import pytest
 from lark import Lark
+from lark.exceptions import GrammarError, LexError
 
 import pbac
 from pbac.base.source import Source
@@ -17,6 +18,21 @@ from pbac.lang.words import FUNCTION_NAMES, RESERVED
 
 def test_the_grammar_has_no_conflict_and_no_colliding_terminals():
     Lark(grammar_text(), parser="lalr", start=["file", "rest"], strict=True)
+
+
+@pytest.mark.parametrize(
+    ("grammar", "error"),
+    [
+        ('start: e\n?e: e "+" e | A\nA: "a"', GrammarError),
+        ("start: A | B\nA: /ab*/\nB: /a+/", LexError),
+    ],
+    ids=["conflict", "collision"],
+)
+def test_the_strict_build_sees_what_it_is_asked_to_see(grammar, error):
+    """Without `strict`, or without `interegular`, Lark settles both in silence."""
+    Lark(grammar, parser="lalr")
+    with pytest.raises(error):
+        Lark(grammar, parser="lalr", strict=True)
 
 
 def test_every_function_of_the_parser_is_in_the_table():

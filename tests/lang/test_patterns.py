@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+from pathlib import Path
 
 import pytest
 from hypothesis import given
@@ -233,6 +234,27 @@ def test_syntax_outside_the_subset_is_refused_with_its_place(pattern, position, 
 def test_a_pattern(pattern, yes, no):
     automaton = regex(pattern)
     assert [text for text in yes + no if automaton(text)] == yes
+
+
+REFERENCE = Path(__file__).parent.parent.parent / "docs/reference/language.md"
+
+
+def shown(heading):
+    """The patterns in the first column of a table of the reference."""
+    table = REFERENCE.read_text("utf-8").split(f"| {heading} |", 1)[1].split("\n\n", 1)[0]
+    cells = [re.split(r"(?<!\\)\|", line)[1] for line in table.splitlines()[2:]]
+    return [found.replace("\\|", "|") for cell in cells for found in re.findall("`([^`]+)`", cell)]
+
+
+@pytest.mark.parametrize("pattern", shown("accepted"))
+def test_what_the_reference_accepts_is_accepted(pattern):
+    regex(pattern)
+
+
+@pytest.mark.parametrize("pattern", shown("refused"))
+def test_what_the_reference_refuses_is_refused(pattern):
+    with pytest.raises(PatternError):
+        regex(pattern)
 
 
 @given(st.text("ab()[]|*+?{}1,.\\^$-:i", max_size=12))

@@ -33,7 +33,7 @@ def only(text):
             "forbidd x",
             "forbidd",
             "`forbidd` is two words without a blank between them",
-            "write `forbid d`",
+            "did you mean `forbid`?",
         ),
         (
             "permit x tool a",

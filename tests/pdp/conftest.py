@@ -10,11 +10,13 @@ import hypothesis
 import pytest
 
 FULL = os.environ.get("PBAC_FULL") == "1"
+EXAMPLES, EXAMPLES_FULL = 150, 1_500
+"""Of each property here; the Laws have sizes of their own, in `tests/laws`."""
 HERE = Path(__file__).parent
 
 hypothesis.settings.register_profile(
     "pbac-pdp",
-    max_examples=20_000 if FULL else 150,
+    max_examples=EXAMPLES_FULL if FULL else EXAMPLES,
     derandomize=not FULL,
     deadline=None,
     database=None,

@@ -19,6 +19,7 @@ from pbac.lang.truth import Truth
 from pbac.lang.write_values import Prepared
 from pbac.model.decision import Duty
 from pbac.model.request import DecisionRequest
+from pbac.pdp.delegation import narrowed
 from pbac.pdp.policy_set import PolicySet
 
 TIERS = ("read_only", "ci_agent", "developer", "trusted")
@@ -58,6 +59,7 @@ def request(tool="get_x", **roots):
 
 def scan(policy_set, asked):
     """Laws 1 and 2 by the interpreter over every rule: permitted, rules, duties, unknown."""
+    asked = narrowed(asked, policy_set.tiers)
     applied = {"permit": [], "forbid": [], "require": []}
     for rule in policy_set.rules:
         if not rule.shadow and applies(policy_set, rule, asked):
@@ -69,6 +71,7 @@ def scan(policy_set, asked):
 
 
 def applies(policy_set, rule, asked):
+    asked = narrowed(asked, policy_set.tiers)
     found = condition(rule.node, asked, policy_set.data, policy_set.tiers, rule.servers)
     if rule.effect != "permit":
         return found is not Truth.FALSE

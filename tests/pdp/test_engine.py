@@ -191,6 +191,33 @@ def test_a_permit_that_the_tool_rules_out_still_says_why(ask):
     assert ask(text, call={"scope": "gh:read"}).reason == "only for gh:write"
 
 
+@pytest.mark.parametrize(
+    ("tier", "actors", "permitted"),
+    [
+        ("trusted", [], True),
+        ("trusted", [{"tier": "trusted"}], True),
+        ("trusted", [{"tier": "trusted"}, {"tier": "developer"}], False),
+        ("developer", [{"tier": "trusted"}], False),
+        ("trusted", [{"tier": "undeclared"}], False),
+        ("trusted", [{}], False),
+        ("trusted", ["trusted"], False),
+        ("trusted", "trusted", False),
+        ("trusted", None, False),
+        ("trusted", {}, False),
+    ],
+)
+def test_the_lowest_tier_of_the_chain_counts(ask, tier, actors, permitted):
+    for text in (
+        "permit p for tier >= trusted on any",
+        'permit p on any when agent.tier == "trusted"',
+    ):
+        decision = ask(text, agent={"id": "a", "tier": tier}, chain={"actors": actors})
+        assert decision.permitted is permitted
+        assert not decision.help, "another tier of the caller alone would not help"
+    forbid = "permit p on any forbid f for tier <= developer"
+    assert ask(forbid, agent={"tier": tier}, chain={"actors": actors}).permitted is permitted
+
+
 # --- expiry, shadow, texts, faults -----------------------------------------------------------
 
 
@@ -218,6 +245,12 @@ def test_shadow_rules_are_told_and_not_enforced(ask):
     assert decision.unknown == ()
     decision = ask(text)
     assert (decision.cause, decision.shadow) == (Cause.NOT_PERMITTED, ("p.f", "p.g", "p.q"))
+
+
+def test_a_shadow_requirement_adds_no_duty(ask):
+    text = "permit p on any require r @shadow on any then limit 1 per 1m by agent"
+    decision = ask(text)
+    assert (decision.permitted, decision.duties, decision.shadow) == (True, (), ("p.r",))
 
 
 def test_a_shadow_permit_of_an_unknown_server_would_not_have_applied(ask):

@@ -10,6 +10,8 @@ from __future__ import annotations
 
 import json
 import os
+import shutil
+from collections import Counter
 from functools import cache
 
 from hostile import ruled
@@ -19,6 +21,7 @@ from hypothesis import HealthCheck, assume, given, settings
 from hypothesis import strategies as st
 from lang.strategies import VALUES, expressions
 from pdp.oracle import policies, request, scan, told
+from rego.test_opa import live_differences, recorded_differences
 from support.bad_input import META, eventually
 
 from pbac.base.diagnostics import PolicyError
@@ -410,6 +413,13 @@ def values_do_not_become_texts_of_rules():
         assert "acme" not in decision.reason
 
 
+def another_engine_agrees(_stage):
+    """Random policies that are also written in Rego: OPA decides them as we do, every one."""
+    assert next(recorded_differences(Counter()), None) is None
+    if shutil.which("opa"):
+        assert next(live_differences(29, 10), None) is None
+
+
 def one_text_one_tree(stage):
     """Written with as few parentheses as possible, or as many: it is read back as it was."""
 
@@ -457,4 +467,5 @@ ATTACKS = {
     "POL-19": bombs,
     "POL-20": one_text_one_tree,
     "POL-25": fields_do_not_become_rules,
+    "POL-29": another_engine_agrees,
 }

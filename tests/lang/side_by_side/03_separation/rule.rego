@@ -1,0 +1,12 @@
+package gateway
+
+default allow := false
+
+allow if {
+	input.call.tool == "merge_pull_request"
+	not denied
+}
+
+requester := object.get(input, ["user", "login"], input.agent.id)
+
+denied if input.facts.pull.author == requester

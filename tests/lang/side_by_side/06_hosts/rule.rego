@@ -1,0 +1,12 @@
+package gateway
+
+default allow := false
+
+hosts := {"api.example.com", "docs.example.com"}
+
+allow if {
+	input.call.tool == "fetch"
+	not denied
+}
+
+denied if not uri.parse(input.args.url).hostname in hosts
