@@ -24,8 +24,8 @@ ERRORS: Final[Mapping[str, str]] = {
     "bad-pattern": "A glob or regular expression that cannot be used, is too long or needs too many "
     "states.",
     "bad-version": 'Versions are dotted numbers: `v"2.10.1"`.',
-    "bad-vocabulary": "A vocabulary file is not JSON, has a member it cannot have, a schema that cannot "
-    "be read, or a server that another file describes.",
+    "bad-vocabulary": "A vocabulary file is not JSON, has a member it cannot have, a schema that "
+    "cannot be read, or a server that another file describes.",
     "bad-window": "A window's times do not exist, or it ends when it begins.",
     "because-reveals": "`because` is read by the agent and shows what only the operator should see.",
     "budget-exceeded": "One call could cost more steps than the budget of a version; the dearest rules are "
@@ -91,8 +91,8 @@ ERRORS: Final[Mapping[str, str]] = {
     "unlike-confinement": "Files of one package are confined to different servers.",
     "unlike-kinds": "Values of these kinds can never be compared or combined so.",
     "unlike-seal": "Only some files of one package are sealed.",
-    "unlisted-value": "A comparison with a value that the schema's `enum`, `const` or `integer` rules "
-    "out.",
+    "unlisted-value": "A comparison with a value that the schema's `enum`, `const` or `integer` "
+    "rules out.",
     "unreadable": "The system does not let the gateway read the file.",
     "unseen-character": "A control or bidirectional character that a reviewer would not see.",
     "unterminated-text": "A text without its closing quote.",
