@@ -20,6 +20,7 @@ COMMANDS: Final[dict[str, str]] = {
     "test": "run the tests written in policy files",
     "eval": "decide one request",
     "explain": "show why one request is decided as it is",
+    "tools": "import and show what tools take",
     "agent": "list, register, suspend and promote agents",
     "publisher": "make publisher keys and sign software statements",
     "audit": "read and verify the record of decisions",
