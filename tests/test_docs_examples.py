@@ -9,6 +9,7 @@
 
 from __future__ import annotations
 
+import json
 import re
 import subprocess
 import sys
@@ -25,7 +26,7 @@ from pbac.base.clock import SystemClock
 from pbac.base.source import Source
 from pbac.lang.codes import CODES
 from pbac.lang.lint import lint
-from pbac.pdp.administration import prepare
+from pbac.pdp.administration import Publication, prepare
 
 ROOT = Path(__file__).parent.parent
 PAGES = sorted((ROOT / "docs").rglob("*.md")) + [p for p in [ROOT / "README.md"] if p.exists()]
@@ -99,9 +100,16 @@ def sources(name: str, text: str) -> list[Source]:
     return [Source(f"{name}.pbac", whole)]
 
 
+def prepared(name: str, text: str) -> Publication:
+    """What becomes of a block; its JSON files are vocabularies."""
+    files = sources(name, text)
+    tools = {file.name: json.loads(file.text) for file in files if file.name.endswith(".json")}
+    return prepare([file for file in files if file.name not in tools], tools=tools)
+
+
 def earned(name: str, text: str) -> set[str]:
     """The codes that a block earns: the compiler's, those of its tests, and lint's."""
-    publication = prepare(sources(name, text))
+    publication = prepared(name, text)
     found = lint(publication.compilation, SystemClock().now_ms())
     return {each.code for each in found} | ({"test-failed"} if publication.failures else set())
 
@@ -111,7 +119,7 @@ def test_a_policy_example_is_sound_or_earns_what_it_says(path, info, text):
     if "bad" in info:
         assert info[-1] in earned(path.name, text)
     else:
-        assert prepare(sources(path.name, text)).problems() == ()
+        assert prepared(path.name, text).problems() == ()
 
 
 # --- every diagnostic is shown --------------------------------------------------------------------
@@ -156,7 +164,9 @@ def test_a_tested_console_does_what_the_page_shows(path, tmp_path):
             language, *info = match[1].split()
             options = dict(word.split("=") for word in info if "=" in word)
             if "file" in options:
-                (tmp_path / options["file"]).write_text(shell.adapted(match[2]), "utf-8")
+                file = tmp_path / options["file"]
+                file.parent.mkdir(parents=True, exist_ok=True)
+                file.write_text(shell.adapted(match[2]), "utf-8")
             elif "append" in options:
                 with (tmp_path / options["append"]).open("a", encoding="utf-8") as file:
                     file.write("\n" + shell.adapted(match[2]))

@@ -1,4 +1,4 @@
-"""A folder of policies: `**/*.pbac` and `data/*.json`, read whole or not at all, and watched.
+"""A folder of policies: `**/*.pbac`, `data/*.json`, `tools/*.json`; all or nothing, and watched.
 
 Files named `*_bad.pbac` show mistakes and are left out, and so is whatever is hidden (`.git`, an
 editor's swap files, the folders behind a mounted ConfigMap). A document `data/orgs.json` is
@@ -25,6 +25,7 @@ from typing import Any, Final, TypeAlias
 from watchfiles import awatch
 
 from pbac.adapters.policy_folders import several_sets
+from pbac.adapters.vocabulary_files import decode_vocabularies
 from pbac.base import json
 from pbac.base.diagnostics import Diagnostic, PolicyError
 from pbac.base.limits import POLICY_DATA_BYTES_MAX, POLICY_FILE_BYTES_MAX, POLICY_FILES_MAX
@@ -59,9 +60,17 @@ def load_policies(
     """
     try:
         files = read_policies(folder)
+        tools = read_tools(folder)
     except PolicyError as error:
         return refused(error.diagnostics)
-    return prepare(files.sources, files.data, places=files.places, sealed=sealed, previous=previous)
+    return prepare(
+        files.sources,
+        files.data,
+        places=files.places,
+        tools=tools,
+        sealed=sealed,
+        previous=previous,
+    )
 
 
 def read_policies(folder: Path) -> PolicyFiles:
@@ -94,6 +103,21 @@ def read_policies(folder: Path) -> PolicyFiles:
         )
     data, places = _data(root)
     return PolicyFiles(sources=sources, data=data, places=places)
+
+
+def read_tools(folder: Path) -> dict[str, Any]:
+    """The vocabulary files of a folder by name; for one file, those that stand beside it.
+
+    Raises:
+        PolicyError: when one cannot be read. What is in them is for the compiler to judge.
+    """
+    root = _real(folder)
+    if root.is_file():
+        root = root.parent
+        if not (root / "tools").is_dir():
+            return {}
+    documents = ((name, data) for name, _, data in _documents(root, "tools/*.json"))
+    return decode_vocabularies(documents)
 
 
 # --- watching --------------------------------------------------------------------------------
@@ -259,14 +283,7 @@ def _data(root: Path) -> tuple[dict[str, Any], dict[str, str]]:
     """The documents by name, and the file of each."""
     documents: dict[str, Any] = {}
     places: dict[str, str] = {}
-    size = 0
-    for path in _files(root, "data/*.json"):
-        name = path.relative_to(root).as_posix()
-        data = _bytes(path, name, POLICY_DATA_BYTES_MAX)
-        size += len(data)
-        if size > POLICY_DATA_BYTES_MAX:
-            message = f"the data documents are larger than {POLICY_DATA_BYTES_MAX} bytes together"
-            raise _error("too-large", name, message)
+    for name, path, data in _documents(root, "data/*.json"):
         if path.stem in documents:
             also = places[path.stem]
             message = f"two documents are named `{path.stem}`: `{also}` and `{name}`"
@@ -277,6 +294,19 @@ def _data(root: Path) -> tuple[dict[str, Any], dict[str, str]]:
         except json.JsonError as error:
             raise _error("bad-data", name, f"`{name}`: {error.message}", error.help) from None
     return documents, places
+
+
+def _documents(root: Path, pattern: str) -> Iterator[tuple[str, Path, bytes]]:
+    """Name, path and content of every JSON file that matches, bounded together."""
+    size = 0
+    for path in _files(root, pattern):
+        name = path.relative_to(root).as_posix()
+        data = _bytes(path, name, POLICY_DATA_BYTES_MAX)
+        size += len(data)
+        if size > POLICY_DATA_BYTES_MAX:
+            message = f"`{pattern}` are larger than {POLICY_DATA_BYTES_MAX} bytes together"
+            raise _error("too-large", name, message)
+        yield name, path, data
 
 
 def _bytes(path: Path, name: str, bytes_max: int) -> bytes:

@@ -96,8 +96,9 @@ def _copy_policies(source: Path, target: Path) -> list[Path]:
     target.mkdir(exist_ok=True)
     files = [file for file in sorted(source.glob("*.pbac")) if not file.stem.endswith("_bad")]
     copied = [Path(shutil.copyfile(file, target / file.name)) for file in files]
-    if (source / "data").is_dir():
-        shutil.copytree(source / "data", target / "data", dirs_exist_ok=True)
+    for folder in ("data", "tools"):
+        if (source / folder).is_dir():
+            shutil.copytree(source / folder, target / folder, dirs_exist_ok=True)
     return copied
 
 

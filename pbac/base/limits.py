@@ -70,6 +70,10 @@ EXPIRES_SOON_DAYS: Final = 30
 CASE_FILE_BYTES_MAX: Final = 1024 * 1024
 CASE_FILES_MAX: Final = 200
 
+# What the checker learns from one schema; below and beyond, values are of any kind.
+SCHEMA_KIND_DEPTH_MAX: Final = 32
+SCHEMA_KIND_PARTS_MAX: Final = 5_000
+
 # Answers of the index that are kept, by (server, tool): callers choose tool names.
 INDEX_KEYS_MAX: Final = 10_000
 # Decisions that are kept for rules that applied together, by index key.
@@ -91,6 +95,9 @@ TOOL_NAME_CHARACTERS_MAX: Final = 128
 TOOLS_PER_BACKEND_MAX: Final = 2_000
 TOOL_PAGES_MAX: Final = 100
 TOOL_DEFINITION_BYTES_MAX: Final = 256 * 1024
+# `pbac tools import`: a document or a saved answer, and how long a server may take.
+TOOL_SOURCE_BYTES_MAX: Final = 32 * 1024 * 1024
+TOOL_IMPORT_SECONDS_MAX: Final = 60.0
 # A schema with its references written out: what one validation may have to look at.
 SCHEMA_NODES_MAX: Final = 20_000
 SCHEMA_DEPTH_MAX: Final = 128

@@ -10,16 +10,16 @@ from __future__ import annotations
 import re
 from collections.abc import Callable, Iterable, Mapping
 from types import MappingProxyType
-from typing import Any, Final
+from typing import Any, Final, Protocol
 
 import msgspec
 
 from pbac.base import json
 from pbac.base.limits import TOOL_DEFINITION_BYTES_MAX, TOOL_NAME_CHARACTERS_MAX
-from pbac.catalog.backends import NAME_SEPARATOR, Backend
+from pbac.catalog.backends import NAME_SEPARATOR
 from pbac.catalog.schema_size import SchemaError
 from pbac.catalog.schemas import ArgumentSchema
-from pbac.catalog.scopes import ScopeRuleError, required_scope
+from pbac.catalog.scopes import ScopeRuleError, ScopeRules, required_scope
 
 _NAME: Final = re.compile(rf"[A-Za-z0-9_.-]{{1,{TOOL_NAME_CHARACTERS_MAX}}}")
 
@@ -65,12 +65,26 @@ class Toolset(msgspec.Struct, frozen=True, kw_only=True):
     quarantined: tuple[Quarantined, ...] = ()
 
 
+class ToolOwner(Protocol):
+    """What reading tools needs to know of the server they belong to."""
+
+    @property
+    def name(self) -> str:
+        """As policies call it."""
+        ...
+
+    @property
+    def scopes(self) -> ScopeRules:
+        """Which scope which tool needs."""
+        ...
+
+
 def _no_objection(_input_schema: dict[str, Any]) -> str | None:
     return None
 
 
 def read_tools(
-    backend: Backend,
+    backend: ToolOwner,
     definitions: Iterable[Any],
     *,
     objection: Callable[[dict[str, Any]], str | None] = _no_objection,
@@ -100,7 +114,7 @@ def read_tools(
 
 
 def _read(
-    backend: Backend,
+    backend: ToolOwner,
     name: str,
     definition: dict[str, Any],
     objection: Callable[[dict[str, Any]], str | None],
@@ -126,7 +140,7 @@ def _read(
     )
 
 
-def _refused(backend: Backend, name: str, reason: str) -> Quarantined:
+def _refused(backend: ToolOwner, name: str, reason: str) -> Quarantined:
     return Quarantined(backend=backend.name, name=name, reason=reason)
 
 

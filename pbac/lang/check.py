@@ -5,8 +5,9 @@ denies: a permit stays silent, a forbid applies. That is safe and useless. So wh
 to be unknown *always* is an error here, and whatever is unknown *often* is for `lint` to tell.
 
     expressions   kinds from the request's table, from below      `check_expressions`
+    targets       tools and scopes that there are                 `check_tools`
     rules         targets, annotations, texts, duties             `check_rules`
-    tests         names they mention                              here
+    tests         names they mention                              here, `check_calls`
 
 Nothing here changes the tree. A set without errors never raises when it is compiled or run.
 """
@@ -17,11 +18,14 @@ from collections.abc import Mapping
 from dataclasses import replace
 from typing import cast
 
-from pbac.base.diagnostics import Diagnostic, in_order
+from pbac.base.diagnostics import Diagnostic, Severity, in_order
+from pbac.base.source import Span
 from pbac.base.suggest import did_you_mean
 from pbac.lang import nodes
+from pbac.lang.check_calls import check_calls
 from pbac.lang.check_expressions import kind_of
 from pbac.lang.check_rules import check_rule
+from pbac.lang.check_tools import Typing, typed
 from pbac.lang.checking import Checking
 from pbac.lang.kinds import ANY
 from pbac.lang.resolve import Resolved, ResolvedPackage
@@ -37,14 +41,39 @@ def check(resolved: Resolved, schema: Schema = BUILT_IN) -> tuple[Diagnostic, ..
         for package in resolved.packages
         for rule in package.rules
     }
+    typing = Typing(schema=schema)
     for package in resolved.packages:
         for definition in package.definitions:
             _check_definition(definition, checking)
         for rule in package.rules:
-            check_rule(rule, checking)
+            _check_rule(rule, package, typing, checking)
         for test in package.tests:
             _check_test(test, package, rules, checking)
     return in_order(found) if found else ()
+
+
+def _check_rule(
+    rule: nodes.Rule, package: ResolvedPackage, typing: Typing, checking: Checking
+) -> None:
+    """Definitions are written out in a rule: what is wrong with one there is told once, there."""
+    found: list[Diagnostic] = []
+    check_rule(rule, typed(rule, package.servers, typing, replace(checking, found=found)))
+    told = {(each.code, each.span) for each in checking.found} if found else set()
+    said: set[tuple[str, str]] = set()
+    for each in found:
+        if each.severity is Severity.WARNING:  # of one path in one rule, once is enough
+            if (each.code, each.message) in said:
+                continue
+            said.add((each.code, each.message))
+        if _is_within(each.span, rule.span):
+            checking.found.append(each)
+        elif (each.code, each.span) not in told:
+            where = "" if f"`{rule.name}`" in each.message else f" (where `{rule.name}` uses it)"
+            checking.found.append(replace(each, message=each.message + where))
+
+
+def _is_within(inner: Span, outer: Span) -> bool:
+    return inner.source == outer.source and outer.start <= inner.start and inner.end <= outer.end
 
 
 def _check_definition(definition: nodes.Definition, checking: Checking) -> None:
@@ -62,6 +91,7 @@ def _check_test(
     rules: Mapping[str, nodes.Rule],
     checking: Checking,
 ) -> None:
+    check_calls(test, package.servers, checking)
     for step in test.steps:
         if isinstance(step, nodes.Given):
             _check_given(step, checking)

@@ -7,22 +7,29 @@ refused what is deeper than `EXPRESSION_DEPTH_MAX`.
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import replace
 from functools import reduce
-from typing import assert_never
+from typing import Final, assert_never
 
 from pbac.base.limits import QUANTIFIER_DEPTH_MAX
-from pbac.base.suggest import did_you_mean
 from pbac.lang import nodes
 from pbac.lang.check_operations import check_operation
-from pbac.lang.checking import Checking, described
-from pbac.lang.kinds import ANY, BOOLEAN, Kind, accepts, alike, either, is_key
+from pbac.lang.check_paths import kind_of_path
+from pbac.lang.checking import Checking, described, warn_of_strangers
+from pbac.lang.json_schema import kind_of_value
+from pbac.lang.kind_unions import union
+from pbac.lang.kinds import ANY, BOOLEAN, Kind, accepts, alike, either, misfits, option
+from pbac.lang.narrowing import in_turn, without
+
+_JSON_KINDS: Final = frozenset({"null", "boolean", "number", "string"})
 
 
 def check_condition(expression: nodes.Expression, checking: Checking) -> None:
     """Check an expression where only true or false makes sense."""
     kind = kind_of(expression, checking)
-    if kind.word in ("any", "boolean"):
+    if accepts("boolean", kind):
+        warn_of_strangers(expression, misfits("boolean", kind), "boolean", checking)
         return
     checking.complain(
         "not-a-condition",
@@ -32,13 +39,24 @@ def check_condition(expression: nodes.Expression, checking: Checking) -> None:
     )
 
 
+def check_conditions(conditions: Sequence[nodes.Condition], checking: Checking) -> None:
+    """Check the `when`s and `unless`es of a rule, which hold together."""
+    parts = [(condition.expression, not condition.negated) for condition in conditions]
+    _check_parts(parts, checking)
+
+
+def _check_parts(parts: list[tuple[nodes.Expression, bool]], checking: Checking) -> None:
+    for (expression, _), known in zip(parts, in_turn(parts, checking.known), strict=True):
+        check_condition(expression, replace(checking, known=known))
+
+
 def kind_of(expression: nodes.Expression, checking: Checking) -> Kind:
     """The kind of an expression, its mistakes told."""
     match expression:
         case nodes.Literal():
             return Kind(word=expression.kind)
         case nodes.Path():
-            return _path(expression, checking)
+            return kind_of_path(expression, checking, "value", kind_of)
         case nodes.ListExpression():
             kinds = [kind_of(item, checking) for item in expression.items]
             item = reduce(either, kinds) if kinds else ANY
@@ -48,14 +66,14 @@ def kind_of(expression: nodes.Expression, checking: Checking) -> Kind:
         case nodes.Default():
             return _default(expression, checking)
         case nodes.Has():
-            kind_of(expression.path, checking)
+            kind_of_path(expression.path, checking, "has", kind_of)
         case nodes.IsKind():
             kind_of(expression.operand, checking)
         case nodes.Not():
             check_condition(expression.operand, checking)
         case nodes.And() | nodes.Or():
-            for operand in expression.items:
-                check_condition(operand, checking)
+            together = isinstance(expression, nodes.And)
+            _check_parts([(item, together) for item in expression.items], checking)
         case nodes.Operation():
             kinds = [kind_of(operand, checking) for operand in expression.operands]
             return check_operation(expression, kinds, checking)
@@ -66,73 +84,6 @@ def kind_of(expression: nodes.Expression, checking: Checking) -> Kind:
         case _:
             assert_never(expression)
     return BOOLEAN
-
-
-# --- paths -------------------------------------------------------------------------------------
-
-
-def _path(path: nodes.Path, checking: Checking) -> Kind:
-    kind = checking.variables.get(path.root) or checking.schema.roots.get(path.root, ANY)
-    walked = path.root
-    for step in path.steps:
-        key = kind_of(step.key, checking) if isinstance(step, nodes.Index) else None
-        name = _name(step)
-        if kind.word == "any":
-            _check_key(step, key, checking)
-        elif kind.word == "record" and name is not None:
-            kind = _field(kind, name, walked, step, checking)
-        elif kind.word == "record":
-            kind = ANY
-        elif kind.word == "list" and key is not None:
-            kind = _item(kind, key, step, checking)
-        else:
-            kind = _no_fields(kind, walked, step, checking)
-        walked += f".{name}" if name is not None else "[…]"
-    return kind
-
-
-def _name(step: nodes.Field | nodes.Index) -> str | None:
-    """The name a step certainly asks for: `.name` or `["name"]`."""
-    if isinstance(step, nodes.Field):
-        return step.name
-    key = step.key
-    return key.value if isinstance(key, nodes.Literal) and isinstance(key.value, str) else None
-
-
-def _check_key(step: nodes.Field | nodes.Index, key: Kind | None, checking: Checking) -> None:
-    if key is not None and not is_key(key):
-        message = f"{key} is no name and no place in a list"
-        checking.complain("unlike-kinds", message, step.span, help="texts and numbers are")
-
-
-def _field(
-    record: Kind, name: str, walked: str, step: nodes.Field | nodes.Index, checking: Checking
-) -> Kind:
-    fields = record.fields or {}
-    if name in fields:
-        return fields[name]
-    help_ = did_you_mean(name, fields) or "it has " + ", ".join(f"`{known}`" for known in fields)
-    return checking.complain(
-        "unknown-field", f"`{walked}` has no field `{name}`", step.span, help=help_
-    )
-
-
-def _item(kind: Kind, key: Kind, step: nodes.Field | nodes.Index, checking: Checking) -> Kind:
-    if key.word in ("any", "number"):
-        return kind.item or ANY
-    message = f"{key} is no place in {kind}"
-    return checking.complain("unlike-kinds", message, step.span, help="places count from 0")
-
-
-def _no_fields(
-    kind: Kind, walked: str, step: nodes.Field | nodes.Index, checking: Checking
-) -> Kind:
-    if kind.word == "list":
-        help_ = f"write `any item in {walked}: item.{_name(step)} …`, or take one: `{walked}[0]`"
-    else:
-        help_ = f"compare `{walked}` itself"
-    message = f"`{walked}` is {kind} and has no fields"
-    return checking.complain("unknown-field", message, step.span, help=help_)
 
 
 # --- the other forms -----------------------------------------------------------------------
@@ -150,7 +101,7 @@ def _record(expression: nodes.RecordExpression, checking: Checking) -> Kind:
 
 
 def _default(expression: nodes.Default, checking: Checking) -> Kind:
-    kind = kind_of(expression.path, checking)
+    kind = kind_of_path(expression.path, checking, "default", kind_of)
     fallback = kind_of(expression.fallback, checking)
     if not alike(kind, fallback):
         return checking.complain(
@@ -159,7 +110,10 @@ def _default(expression: nodes.Default, checking: Checking) -> Kind:
             expression.fallback.span,
             help="a default is of the same kind as what it stands for",
         )
-    return either(kind, fallback)
+    written = expression.fallback
+    if isinstance(written, nodes.Literal) and written.kind in _JSON_KINDS:
+        fallback = kind_of_value(written.value)  # the very value: what an `enum` lists stays listed
+    return union((kind, fallback))
 
 
 def _quantified(expression: nodes.Quantified, checking: Checking) -> None:
@@ -171,6 +125,8 @@ def _quantified(expression: nodes.Quantified, checking: Checking) -> None:
             expression.collection.span,
             help=f"`{expression.quantifier}` looks at the items of a list",
         )
+    else:
+        warn_of_strangers(expression.collection, misfits("list", collection), "list", checking)
     depth = checking.quantifiers + 1
     if depth > QUANTIFIER_DEPTH_MAX:
         # Law 4: lists come from callers, and each level multiplies by the length of one.
@@ -181,5 +137,8 @@ def _quantified(expression: nodes.Quantified, checking: Checking) -> None:
             help="compare whole lists with `intersects` or `subset of`, or split the rule",
         )
         return
-    variables = {**checking.variables, expression.variable: collection.item or ANY}
-    check_condition(expression.body, replace(checking, variables=variables, quantifiers=depth))
+    items = option(collection, "list")
+    variables = {**checking.variables, expression.variable: (items and items.item) or ANY}
+    known = without(checking.known, expression.variable)
+    inner = replace(checking, variables=variables, quantifiers=depth, known=known)
+    check_condition(expression.body, inner)

@@ -6,12 +6,17 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass, replace
 from typing import Any, Final
 
+from pbac.base import json
 from pbac.base.source import Span
+from pbac.base.suggest import did_you_mean
 from pbac.lang import nodes
-from pbac.lang.checking import Checking, check_tier, described
+from pbac.lang.checking import Checking, check_tier, described, warn_of_strangers
 from pbac.lang.functions import FUNCTIONS, Function, function_of
-from pbac.lang.kinds import ANY, Kind, accepts, alike
+from pbac.lang.kinds import ANY, Kind, accepts, alike, misfits, option, options, strangers
 from pbac.lang.regex_syntax import PatternError
+from pbac.model.values import Value
+
+_CHOICES_SHOWN_MAX: Final = 6
 
 
 def check_operation(operation: nodes.Operation, kinds: list[Kind], checking: Checking) -> Kind:
@@ -39,6 +44,9 @@ def _operands_fit(
             help_ = _instead(operation, kind, function, word)
             checking.complain("unlike-kinds", message, operand.span, help=help_)
             return False
+        if operation.name not in _SPECIAL:
+            wanted = "list" if word == "list" else function.operands[0]
+            warn_of_strangers(operand, misfits(word, kind), wanted, checking)
     return True
 
 
@@ -83,49 +91,69 @@ def _items(side: _Side) -> list[_Side]:
     if isinstance(side.expression, nodes.ListExpression):
         written = zip(side.expression.items, side.kind.written, strict=True)
         return [_Side(expression=item, kind=kind) for item, kind in written]
-    return [_Side(expression=side.expression, kind=side.kind.item or ANY, is_item=True)]
+    items = option(side.kind, "list")
+    kind = (items and items.item) or ANY
+    return [_Side(expression=side.expression, kind=kind, is_item=True)]
 
 
 def _compare(operation: nodes.Operation, kinds: list[Kind], checking: Checking) -> None:
     left, right = _sides(operation, kinds)
     _check_alike(left, right, operation.span, checking)
+    if operation.name in ("==", "!="):
+        _check_listed(left, right, checking)
 
 
 def _membership(operation: nodes.Operation, kinds: list[Kind], checking: Checking) -> None:
     member, collection = _sides(operation, kinds)
+    _warn_unless_list(collection, checking)
     for item in _items(collection):
         _check_alike(member, item, item.expression.span, checking)
+        _check_listed(member, item, checking)
 
 
 def _contains(operation: nodes.Operation, kinds: list[Kind], checking: Checking) -> None:
     whole, part = _sides(operation, kinds)
-    match whole.kind.word:
-        case "list":
-            for item in _items(whole):
-                _check_alike(part, item, part.expression.span, checking)
-        case "string":
-            _check_alike(whole, part, operation.span, checking)
-        case "any":
-            pass
-        case _:
-            message, help_ = f"{whole} contains nothing", "lists and texts contain something"
-            checking.complain("unlike-kinds", message, whole.expression.span, help=help_)
+    if whole.kind.word == "any":
+        return
+    found = {word: each for word in ("list", "string") if (each := option(whole.kind, word))}
+    if not found:
+        message, help_ = f"{whole} contains nothing", "lists and texts contain something"
+        checking.complain("unlike-kinds", message, whole.expression.span, help=help_)
+        return
+    others = tuple(each for each in options(whole.kind) if each.word not in found)
+    warn_of_strangers(whole.expression, others, next(iter(found)), checking)
+    for item in _items(whole) if "list" in found else ():
+        _check_alike(part, item, part.expression.span, checking)
+        _check_listed(part, item, checking)
+    if list(found) == ["string"]:
+        text = replace(whole, kind=found["string"])
+        _check_alike(text, part, operation.span, checking)
 
 
 def _overlap(operation: nodes.Operation, kinds: list[Kind], checking: Checking) -> None:
     left, right = _sides(operation, kinds)
+    for side in (left, right):
+        _warn_unless_list(side, checking)
     for item in _items(left):
         for other in _items(right):
             written = other if isinstance(right.expression, nodes.ListExpression) else item
             _check_alike(item, other, written.expression.span, checking)
+            _check_listed(item, other, checking)
+
+
+def _warn_unless_list(side: _Side, checking: Checking) -> None:
+    warn_of_strangers(side.expression, misfits("list", side.kind), "list", checking)
 
 
 def _countable(operation: nodes.Operation, kinds: list[Kind], checking: Checking) -> None:
-    if not (accepts("list", kinds[0]) or accepts("record", kinds[0])):
-        operand = operation.operands[0]
+    operand = operation.operands[0]
+    others = tuple(each for each in misfits("list", kinds[0]) if each.word != "record")
+    if len(others) == len(options(kinds[0])):
         message = f"`count` cannot take {described(operand, kinds[0])}"
         help_ = "it counts the items of a list or the members of a record"
         checking.complain("unlike-kinds", message, operand.span, help=help_)
+    else:
+        warn_of_strangers(operand, others, "list", checking)
 
 
 _SPECIAL: Final[Mapping[str, Callable[[nodes.Operation, list[Kind], Checking], None]]] = {
@@ -142,10 +170,52 @@ def _check_alike(left: _Side, right: _Side, span: Span, checking: Checking) -> N
     if not alike(left.kind, right.kind):
         message = f"{left} can never be compared with {right}"
         checking.complain("unlike-kinds", message, span, help=_remedy(left.kind, right.kind))
+        return
     for one, other in ((left, right), (right, left)):
+        wanted = next((each.word for each in options(other.kind)), "string")
+        warn_of_strangers(one.expression, strangers(one.kind, other.kind), wanted, checking)
         named = other.expression
         if isinstance(named, nodes.Literal) and (one.kind.word, named.kind) == ("tier", "string"):
             check_tier(str(named.value), named.span, checking)
+
+
+def _check_listed(left: _Side, right: _Side, checking: Checking) -> None:
+    """Complain about a value that a schema's `enum` or `integer` rules out for the other side."""
+    for one, other in ((left, right), (right, left)):
+        written = other.expression
+        if not isinstance(written, nodes.Literal) or other.is_item:
+            continue
+        same = [each for each in options(one.kind) if each.word == other.kind.word]
+        if any(_may_be(each, written.value) for each in same) or len(same) != 1:
+            continue
+        value = _written(written.value)
+        help_ = "it is a whole number"
+        if (choices := same[0].choices) is not None:
+            texts = [choice for choice in choices if isinstance(choice, str)]
+            near = did_you_mean(written.value, texts) if isinstance(written.value, str) else None
+            more = ", …" * (len(choices) > _CHOICES_SHOWN_MAX)
+            help_ = near or (
+                "it is one of " + ", ".join(map(_written, choices[:_CHOICES_SHOWN_MAX])) + more
+            )
+        item = "an item of " if one.is_item else ""
+        message = f"{item}{_named(one.expression)} is never {value}"
+        checking.complain("unlisted-value", message, written.span, help=help_)
+
+
+def _named(expression: nodes.Expression) -> str:
+    path = expression.path if isinstance(expression, nodes.Default) else expression
+    return f"`{path.text()}`" if isinstance(path, nodes.Path) else "this"
+
+
+def _may_be(kind: Kind, value: Value) -> bool:
+    if kind.choices is not None:
+        return value in kind.choices
+    return not kind.whole or not isinstance(value, float) or value.is_integer()
+
+
+def _written(value: Value) -> str:
+    """As it stands in a policy."""
+    return f'`"{value}"`' if isinstance(value, str) else f"`{json.encode(value).decode()}`"
 
 
 _REMEDIES: Final[Mapping[frozenset[str], str]] = {
@@ -163,7 +233,7 @@ _REMEDIES: Final[Mapping[frozenset[str], str]] = {
 
 def _remedy(left: Kind, right: Kind) -> str | None:
     words = frozenset({left.word, right.word})
-    if "null" in words:
+    if "null" in words and "union" not in words:
         return "what nobody knows is missing, not null: ask `has`"
     return _REMEDIES.get(words)
 

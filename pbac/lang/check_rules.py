@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from dataclasses import replace
 from typing import Final
 
 from pbac.lang import nodes
 from pbac.lang.check_duties import check_duties
-from pbac.lang.check_expressions import check_condition, kind_of
+from pbac.lang.check_expressions import check_conditions, kind_of
 from pbac.lang.checking import Checking, check_tier
 from pbac.lang.targets import names_matcher, texts
 
@@ -19,12 +20,12 @@ _WITHOUT_VALUE: Final = frozenset({"shadow"})
 
 def check_rule(rule: nodes.Rule, checking: Checking) -> None:
     """All complaints about one rule."""
-    for condition in rule.conditions:
-        check_condition(condition.expression, checking)
+    check_conditions(rule.conditions, checking)
     _check_targets(rule, checking)
     _check_annotations(rule, checking)
-    _check_texts(rule, checking)
-    check_duties(rule, checking)
+    shown = replace(checking, rule=None)  # what is missing there decides nothing
+    _check_texts(rule, shown)
+    check_duties(rule, shown)
 
 
 # --- targets -----------------------------------------------------------------------------------

@@ -6,10 +6,12 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 
 from pbac.base.diagnostics import Diagnostic, Severity
+from pbac.base.printable import printable
 from pbac.base.source import Span
 from pbac.base.suggest import did_you_mean
 from pbac.lang import nodes
 from pbac.lang.kinds import ANY, Kind
+from pbac.lang.narrowing import NOTHING, Known
 from pbac.lang.schema import Schema
 
 
@@ -22,6 +24,9 @@ class Checking:
         variables: quantifiers' variables (and definitions' parameters) with their kinds.
         quantifiers: how many `any` and `all` stand around.
         found: complaints so far; shared by everything that is checked in one run.
+        rule: the rule that is checked; None for a definition by itself.
+        tools: names of the tools the rule can be about, where they are known.
+        known: what the parts around tell about the part that is checked.
     """
 
     schema: Schema
@@ -29,6 +34,14 @@ class Checking:
     found: list[Diagnostic]
     variables: Mapping[str, Kind] = field(default_factory=dict)
     quantifiers: int = 0
+    rule: nodes.Rule | None = None
+    tools: tuple[str, ...] = ()
+    known: Known = NOTHING
+
+    @property
+    def cautious(self) -> bool:
+        """Does an unknown condition make the rule apply (Law 2)?"""
+        return self.rule is not None and self.rule.effect != "permit"
 
     def complain(
         self,
@@ -39,20 +52,57 @@ class Checking:
         help: str | None = None,
     ) -> Kind:
         """Note an error. Returns `ANY`: nothing is known about what is wrong."""
-        self.found.append(Diagnostic(code=code, message=message, span=span, help=help))
+        self._note(code, message, span, help, Severity.ERROR)
         return ANY
 
     def warn(self, code: str, message: str, span: Span, *, help: str) -> None:
         """Note a warning; it always says how to silence it."""
-        severity = Severity.WARNING
+        self._note(code, message, span, help, Severity.WARNING)
+
+    def _note(
+        self, code: str, message: str, span: Span, help_text: str | None, severity: Severity
+    ) -> None:
+        # Names and values in it may be a server's own words.
         self.found.append(
-            Diagnostic(code=code, message=message, span=span, help=help, severity=severity)
+            Diagnostic(
+                code=code,
+                message=printable(message),
+                span=span,
+                help=help_text and printable(help_text),
+                severity=severity,
+            )
         )
 
 
 def described(expression: nodes.Expression, kind: Kind) -> str:
     """`` `agent.tier` (a tier) `` for a path, `a number` for anything else."""
     return f"`{expression.text()}` ({kind})" if isinstance(expression, nodes.Path) else str(kind)
+
+
+def warn_of_strangers(
+    expression: nodes.Expression, kinds: tuple[Kind, ...], wanted: str, checking: Checking
+) -> None:
+    """Warn where a value is only sometimes of a kind that can be used so.
+
+    In a permit that is what one expects: then it does not apply. A forbid and a require do.
+    """
+    if not kinds or not checking.cautious or checking.rule is None:
+        return
+    may_be = " or ".join(map(str, kinds))
+    path = expression.path if isinstance(expression, nodes.Default) else expression
+    name = f"`{path.text()}`" if isinstance(path, nodes.Path) else "this"
+    text = path.text() if isinstance(path, nodes.Path) else "…"
+    only_null = all(kind.word == "null" for kind in kinds)
+    guard = f"{text} is not null" if only_null else f"{text} is {wanted}"
+    meant = f"{text} is null" if only_null else f"{text} is not {wanted}"
+    if isinstance(expression, nodes.Default):  # asked of what is missing, `is` is unknown
+        guard, meant = f"has {text} and {guard}", f"not has {text} or {meant}"
+    checking.warn(
+        "sometimes-unlike",
+        f"{name} may be {may_be}: then this is unknown, and `{checking.rule.name}` applies",
+        expression.span,
+        help=f"write `{guard} and …`; `{meant} or …` says that this is meant",
+    )
 
 
 def check_tier(name: str, span: Span, checking: Checking) -> None:

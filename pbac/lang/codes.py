@@ -25,6 +25,8 @@ ERRORS: Final[Mapping[str, str]] = {
     "bad-pattern": "A glob or regular expression that cannot be used, is too long or needs too many "
     "states.",
     "bad-version": 'Versions are dotted numbers: `v"2.10.1"`.',
+    "bad-vocabulary": "A vocabulary file is not JSON, has a member it cannot have, a schema that "
+    "cannot be read, or a server that another file describes.",
     "bad-window": "A window's times do not exist, or it ends when it begins.",
     "because-reveals": "`because` is read by the agent and shows what only the operator should see.",
     "budget-exceeded": "One call could cost more steps than the budget of a version; the dearest rules are "
@@ -78,17 +80,21 @@ ERRORS: Final[Mapping[str, str]] = {
     "too-many": "Too many rules, definitions or tests in the set.",
     "too-many-files": "Too many files in the folder.",
     "trailing-comma": "A list of names that ends with a comma.",
+    "undeclared-fact": "A fact that none of the rule's tools declares in its vocabulary.",
     "unknown-bucket": "`limit … by` a word that is no bucket.",
     "unknown-escape": "A backslash before a character that is no escape.",
     "unknown-field": "The request has no such field.",
     "unknown-name": "Neither a root of the request, nor a definition, nor a variable here.",
     "unknown-rule": "A test names a rule that is not there.",
     "unknown-tier": "A tier nobody declared: comparing with it would always be unknown.",
+    "unknown-tool": "A tool pattern that holds for no tool of the rule's servers.",
     "unknown-word": "No item begins with this word.",
     "unknown-zone": "Not a time zone of the IANA database.",
     "unlike-confinement": "Files of one package are confined to different servers.",
     "unlike-kinds": "Values of these kinds can never be compared or combined so.",
     "unlike-seal": "Only some files of one package are sealed.",
+    "unlisted-value": "A comparison with a value that the schema's `enum`, `const` or `integer` "
+    "rules out.",
     "unreadable": "The system does not let the gateway read the file.",
     "unseen-character": "A control or bidirectional character that a reviewer would not see.",
     "unterminated-text": "A text without its closing quote.",

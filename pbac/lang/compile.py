@@ -1,4 +1,4 @@
-"""The compiler: policy files and data documents in, a `Program` or diagnostics out.
+"""The compiler: policy files, data documents and vocabularies in, a `Program` or diagnostics out.
 
     sources ──parse──▶ trees ──resolve──▶ packages ──check──▶ sound packages
             ──generate──▶ rules ──cost──▶ affordable rules ──digest──▶ Program
@@ -19,7 +19,7 @@ from __future__ import annotations
 import hashlib
 import time
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime
 from typing import Final, TypeAlias
 
@@ -40,8 +40,12 @@ from pbac.lang.program import CompiledPackage, CompiledRule, Data, Program
 from pbac.lang.resolve import Resolved, ResolvedPackage, resolve
 from pbac.lang.schema import BUILT_IN, Schema
 from pbac.lang.targets import texts
+from pbac.lang.vocabulary import read_vocabularies
 from pbac.lang.write_values import Materials, Prepared
 from pbac.model.decision import Duty
+
+NO_TOOLS: Final = json.digest({})
+"""The digest of vocabularies where there are none."""
 
 Trees: TypeAlias = Mapping[Source, nodes.Package]
 
@@ -55,6 +59,7 @@ class Compilation:
         version: of the policy set these sources and data make, whether or not it is sound.
         trees: of every source that parsed; the next run starts from them.
         resolved, packages: what a next run may share; an earlier run's when this one made none.
+        schema: what the vocabularies said, whose digest is `tools_digest`; shared likewise.
         cost: of the dearest call; None when it did not come to counting.
         timings: stage → seconds, in the order of `STAGES`, for the stages that ran.
     """
@@ -66,6 +71,8 @@ class Compilation:
     trees: Trees
     resolved: Resolved | None
     packages: tuple[CompiledPackage, ...]
+    schema: Schema
+    tools_digest: str
     timings: Mapping[str, float]
     cost: Cost | None = None
 
@@ -77,8 +84,10 @@ class _Work:
     sources: tuple[Source, ...]
     data: Data
     places: Mapping[str, str]
-    schema: Schema
+    tools: Data
+    tools_digest: str
     previous: Compilation | None
+    schema: Schema = BUILT_IN
     trees: dict[Source, nodes.Package] = field(default_factory=dict)
     resolved: Resolved | None = None
     packages: tuple[CompiledPackage, ...] = ()
@@ -107,7 +116,7 @@ def compile_program(
     data: Data,
     *,
     places: Mapping[str, str] | None = None,
-    schema: Schema = BUILT_IN,
+    tools: Data | None = None,
     previous: Compilation | None = None,
 ) -> Compilation:
     """Compile a whole policy set; never raises for anything written in it.
@@ -116,11 +125,18 @@ def compile_program(
         sources: in any order; names must be unique.
         data: the operator's documents by name.
         places: the file of each document, which says whose it is (`check_data`).
-        schema: what the checker knows about requests.
+        tools: vocabulary files by name (see `vocabulary`): what the checker knows about tools.
         previous: an earlier run to share trees and functions with; never changes the outcome.
     """
     ordered = tuple(sorted(sources, key=lambda source: source.name))
-    work = _Work(sources=ordered, data=data, places=places or {}, schema=schema, previous=previous)
+    work = _Work(
+        sources=ordered,
+        data=data,
+        places=places or {},
+        tools=tools or {},
+        tools_digest=json.digest(tools or {}),
+        previous=previous,
+    )
     timings = {}
     for stage in STAGES:
         if has_errors(work.diagnostics) and not stage.after_errors:
@@ -130,25 +146,28 @@ def compile_program(
         timings[stage.name] = time.perf_counter() - started
     return Compilation(
         program=work.program,
-        version=program_version(ordered, data),
+        version=program_version(ordered, data, work.tools_digest),
         diagnostics=in_order(work.diagnostics),
         sources=ordered,
         trees=work.trees,
         resolved=work.resolved or (previous.resolved if previous else None),
         packages=work.packages or (previous.packages if previous else ()),
+        schema=work.schema,
+        tools_digest=work.tools_digest,
         timings=timings,
         cost=work.cost,
     )
 
 
-def program_version(sources: Sequence[Source], data: Data) -> str:
-    """Law 7: the digest of sources, data, time zones and engine; file order does not matter."""
+def program_version(sources: Sequence[Source], data: Data, tools_digest: str = NO_TOOLS) -> str:
+    """Law 7: the digest of everything a set is made from; the order of files does not matter."""
     return json.digest(
         {
             "engine": __version__,
             "tzdata": tzdata.IANA_VERSION,
             "sources": sorted([source.name, _digest(source.text)] for source in sources),
             "data": json.digest(data),
+            "tools": tools_digest,
         }
     )
 
@@ -171,6 +190,20 @@ def _resolve(work: _Work) -> None:
     work.diagnostics += work.resolved.diagnostics
 
 
+def _vocabulary(work: _Work) -> None:
+    """What a broken file would have described stays open: nobody is blamed for what it lacks."""
+    last = work.previous
+    if (
+        last is not None
+        and last.tools_digest == work.tools_digest
+        and len(last.schema.servers) == len(work.tools)  # else something was wrong with one
+    ):
+        work.schema = last.schema
+        return
+    servers = read_vocabularies(work.tools, work.diagnostics)
+    work.schema = replace(BUILT_IN, servers=servers)
+
+
 def _check(work: _Work) -> None:
     if work.resolved is not None:  # a file that did not parse keeps the whole set unresolved
         work.diagnostics += check(work.resolved, work.schema)
@@ -182,7 +215,7 @@ def _generate(work: _Work) -> None:
     written = {source.name: source.text for source in work.sources}
     packages, prepared = [], Prepared()
     for package in work.known().packages:
-        digest = _package_digest(package, work.known().tiers, written)
+        digest = _package_digest(package, work, written)
         try:
             packages.append(
                 kept.get(digest) or _package(package, digest, work.known().tiers, written, prepared)
@@ -200,7 +233,7 @@ def _cost(work: _Work) -> None:
 
 def _assemble(work: _Work) -> None:
     work.program = Program(
-        version=program_version(work.sources, work.data),
+        version=program_version(work.sources, work.data, work.tools_digest),
         tiers=work.known().tiers,
         packages=work.packages,
         data=work.data,
@@ -211,6 +244,8 @@ STAGES: Final = (
     Stage(name="parse", run=_parse, after_errors=True),
     # A set that lacks a file would be blamed for every name the file declares.
     Stage(name="resolve", run=_resolve, after_errors=False),
+    # Before `check`, which types arguments by it.
+    Stage(name="vocabulary", run=_vocabulary, after_errors=True),
     # Kinds are known of all that could be resolved: one run tells both kinds of mistake.
     Stage(name="check", run=_check, after_errors=True),
     Stage(name="generate", run=_generate, after_errors=False),
@@ -224,16 +259,15 @@ STAGES: Final = (
 # --- packages --------------------------------------------------------------------------------
 
 
-def _package_digest(
-    package: ResolvedPackage, tiers: Sequence[str], written: Mapping[str, str]
-) -> str:
-    """Of everything that a package's functions and tests are made from."""
+def _package_digest(package: ResolvedPackage, work: _Work, written: Mapping[str, str]) -> str:
+    """Of everything that a package's functions and tests are made from and checked against."""
     files = sorted(file.span.source for file in package.files)
     return json.digest(
         {
             "engine": __version__,
             "tzdata": tzdata.IANA_VERSION,
-            "tiers": list(tiers),
+            "tiers": list(work.known().tiers),
+            "tools": work.tools_digest,
             "files": [[name, _digest(written[name])] for name in files],
         }
     )

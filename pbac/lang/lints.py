@@ -57,9 +57,25 @@ LINTS: Final[Mapping[str, Lint]] = {
     "empty-test": _warning("A test without an expectation.", empty_tests),
     "expired": _warning("A permit whose `@expires` has passed.", expired),
     "expires-soon": _warning("A permit that ends within thirty days.", expires_soon),
+    "impossible-call": _warning(
+        "A test calls a tool that its server does not have, or expects a permit of "
+        "arguments that the tool refuses.",
+        None,
+    ),
+    "needless-default": _warning("A `default` after an argument that every call has.", None),
     "never-fires": _warning("A rule that no request ever makes apply.", never_fires),
     "no-reason": _note(
         "A forbid without `because`, or a permit without any text that says why.", reasonless
+    ),
+    "not-every-tool": _warning(
+        "An argument that some of the tools a rule can be about do not have: there a "
+        "forbid applies and a permit does not.",
+        None,
+    ),
+    "optional-argument": _warning(
+        "A forbid or require reads an argument that may be left out, and applies then: "
+        "say with `has` or `default` whether that is meant.",
+        None,
     ),
     "part-of-text": _note(
         "A permit with a `contains` that finds any part of a text, where a list was meant.",
@@ -73,10 +89,24 @@ LINTS: Final[Mapping[str, Lint]] = {
         "A permit whose every call is forbidden, or a rule that a broader one says already.",
         shadowed,
     ),
+    "sometimes-unlike": _warning(
+        "A forbid or require uses a value that may also be null or of another kind, and "
+        "applies then: ask with `is` first.",
+        None,
+    ),
     "unconfined-glob": _warning(
         "A permit with a pattern that holds for every backend, present and future.",
         unconfined_globs,
     ),
+    "undeclared-member": _warning(
+        "`has` asks for something that no schema describes, though none rules it out: "
+        "perhaps misspelt.",
+        None,
+    ),
+    "unknown-exception": _warning(
+        "`except` a name that no tool has; a similar one there is.", None
+    ),
+    "unneeded-scope": _warning("A scope that no tool of the rule's servers needs.", None),
     "untested-rule": _note("A rule that no test of its package could meet.", untested_rules),
     "unenforced-duty": _warning(
         "A duty that the gateway cannot carry out yet: what it applies to is denied.", None

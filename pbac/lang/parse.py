@@ -15,6 +15,7 @@
 from __future__ import annotations
 
 import re
+from dataclasses import dataclass
 from typing import Final
 
 from pbac.base.diagnostics import PolicyError
@@ -23,7 +24,7 @@ from pbac.base.source import Source
 from pbac.lang import nodes
 from pbac.lang.read_items import package
 from pbac.lang.reading import Reading
-from pbac.lang.tree import read_tree
+from pbac.lang.tree import Branch, Token, read_tree
 
 _UNSEEN: Final = re.compile(
     "[\x00-\x08\x0b\x0c\x0e-\x1f\x7f-\x9f"  # control characters but tab, line feed, return
@@ -48,6 +49,28 @@ def parse(source: Source) -> nodes.Package:
     if found is None or reading.diagnostics:
         raise PolicyError(reading.diagnostics)
     return found
+
+
+@dataclass(frozen=True, slots=True)
+class Syntax:
+    """A file with all that was read of it: the package, the tree it is made from, every word."""
+
+    package: nodes.Package
+    tree: Branch
+    tokens: tuple[Token, ...]
+
+
+def parse_syntax(source: Source) -> Syntax:
+    """The syntax tree of one file with what a layout needs beside it.
+
+    Raises:
+        PolicyError: as `parse`.
+    """
+    found = parse(source)
+    words: list[Token] = []
+    tree = read_tree(source.text, "file", words)
+    assert tree is not None  # it has just been read
+    return Syntax(found, tree, tuple(words))
 
 
 def _check_text(reading: Reading) -> None:

@@ -40,16 +40,17 @@ class Token(str):
 class Branch:
     """A rule of the grammar, by its alias or name, with what stands below it.
 
-    `start` and `end` are those of what it was made from, without parentheses around it.
+    `start` and `end` are those of what it was made from; `outer_start` and `outer_end` take in what
+    was taken off when it was handed up: parentheses, `for`, `on`, `then`.
     """
 
-    __slots__ = ("children", "data", "end", "start")
+    __slots__ = ("children", "data", "end", "outer_end", "outer_start", "start")
 
     def __init__(self, data: str, children: list[Part], start: int, end: int) -> None:
         self.data = data
         self.children = children
-        self.start = start
-        self.end = end
+        self.start = self.outer_start = start
+        self.end = self.outer_end = end
 
 
 Part: TypeAlias = Branch | Token
@@ -58,9 +59,12 @@ _Symbol: TypeAlias = tuple["Part | list[Part] | None", str, int, int]
 word has none before somebody asks for it."""
 
 
-def read_tree(text: str, start: str) -> Branch | None:
-    """The tree of a text that is a `start` of the grammar; None when there is a mistake in it."""
-    return _automaton().read(text, start)
+def read_tree(text: str, start: str, words: list[Token] | None = None) -> Branch | None:
+    """The tree of a text that is a `start` of the grammar; None when there is a mistake in it.
+
+    Every word, those that do not stand in the tree too, is added to `words`.
+    """
+    return _automaton().read(text, start, words)
 
 
 @functools.cache
@@ -92,7 +96,7 @@ class _Automaton:
         self._tables = tables
         self._scanners: list[_Scanner | None] = [None] * len(tables.words)
 
-    def read(self, text: str, start: str) -> Branch | None:
+    def read(self, text: str, start: str, words: list[Token] | None = None) -> Branch | None:
         """See `read_tree`."""
         tables, scanners = self._tables, self._scanners
         lexers, actions, last = tables.lexers, tables.states, tables.ends[start]
@@ -122,6 +126,8 @@ class _Automaton:
                     return cast("Branch", symbols[0][0])
             if action == 0:
                 return None
+            if words is not None:
+                words.append(_token(text, terminal, begin, end))
             states.append(action)
             symbols.append((None, terminal, begin, end))
             position = end
@@ -152,6 +158,8 @@ class _Automaton:
             symbol = children
         elif single and len(children) == 1:
             symbol = children[0]
+            if isinstance(symbol, Branch):
+                symbol.outer_start, symbol.outer_end = begin, end
         else:
             symbol = Branch(data, children, begin, end)
         states.append(self._tables.gotos[states[-1]][origin])

@@ -65,6 +65,7 @@ def prepare(
     data: Mapping[str, Any] | None = None,
     *,
     places: Mapping[str, str] | None = None,
+    tools: Mapping[str, Any] | None = None,
     sealed: Collection[str] = (),
     previous: Publication | None = None,
 ) -> Publication:
@@ -74,11 +75,16 @@ def prepare(
         sources: all policy files.
         data: the documents by name.
         places: the file of each document, which says whose it is.
+        tools: vocabulary files by name.
         sealed: packages without which the set must not be published.
         previous: an earlier publication, to make this one cheap.
     """
     compilation = compile_program(
-        sources, data or {}, places=places, previous=previous.compilation if previous else None
+        sources,
+        data or {},
+        places=places,
+        tools=tools,
+        previous=previous.compilation if previous else None,
     )
     kept = tuple(sources)
     diagnostics = compilation.diagnostics

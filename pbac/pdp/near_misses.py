@@ -35,7 +35,7 @@ class NearMiss(msgspec.Struct, frozen=True, kw_only=True):
 
 
 def near_misses(rules: Iterable[RuleExplained]) -> tuple[NearMiss, ...]:
-    """The nearest, at most `NEAR_MISSES_MAX`; none when a forbid applies whatever the call holds."""
+    """The nearest, at most `NEAR_MISSES_MAX`; none when a forbid applies to every such call."""
     enforced = [rule for rule in rules if not rule.shadow]
     forbids = [rule for rule in enforced if rule.effect == "forbid" and rule.applies]
     avoided = [_avoided(rule) for rule in forbids]

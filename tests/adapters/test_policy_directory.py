@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import json
 import os
 import shutil
 import time
@@ -421,3 +422,69 @@ async def test_a_package_sealed_by_a_change_stays_as_those_of_the_beginning_do(f
     waiting = await started(watching)
     (folder / "good.pbac").write_text(WIDER)
     assert codes(await waiting) == ["sealed-missing"]
+
+
+# --- vocabularies ----------------------------------------------------------------------------------
+
+TYPED = "package good on server git\n\npermit read\n  on tool get_x\n  when args.depth > 3\n"
+
+
+def vocabulary(kind="number"):
+    properties = json.dumps({"depth": {"type": kind}})
+    schema = f'{{"type": "object", "properties": {properties}}}'
+    return f'{{"server": "git", "tools": {{"get_x": {{"inputSchema": {schema}}}}}}}'
+
+
+@pytest.fixture
+def typed(folder):
+    (folder / "good.pbac").write_text(TYPED)
+    (folder / "tools").mkdir()
+    (folder / "tools" / "git.json").write_text(vocabulary())
+    return folder
+
+
+def test_rules_are_checked_against_the_vocabularies_of_the_folder(typed):
+    before = load_policies(typed).require().version
+    (typed / "tools" / "git.json").write_text(vocabulary("string"))
+    assert codes(load_policies(typed)) == ["unlike-kinds"]
+    (typed / "tools" / "git.json").unlink()
+    assert load_policies(typed).require().version != before
+
+
+def test_a_file_by_itself_is_checked_against_what_stands_beside_it(typed):
+    (typed / "tools" / "git.json").write_text(vocabulary("string"))
+    assert codes(load_policies(typed / "good.pbac")) == ["unlike-kinds"]
+
+
+@pytest.mark.parametrize("text", ["", "{", '{"server": "git", "server": "got"}', "[]", "\ufeff{}"])
+def test_a_broken_vocabulary_refuses_the_folder(typed, text):
+    (typed / "tools" / "git.json").write_text(text)
+    refused_for(typed, "bad-vocabulary", "tools/git.json")
+
+
+def test_every_broken_vocabulary_is_told(typed):
+    for name in ("a", "b"):
+        (typed / "tools" / f"{name}.json").write_text("{")
+    assert codes(load_policies(typed)) == ["bad-vocabulary", "bad-vocabulary"]
+
+
+def test_a_vocabulary_that_is_too_large(typed, monkeypatch):
+    monkeypatch.setattr(policy_directory, "POLICY_DATA_BYTES_MAX", 10)
+    refused_for(typed, "too-large", "tools/git.json")
+
+
+def test_a_vocabulary_that_leads_out_of_the_folder(typed, tmp_path):
+    (tmp_path / "elsewhere.json").write_text(vocabulary())
+    (typed / "tools" / "git.json").unlink()
+    (typed / "tools" / "git.json").symlink_to(tmp_path / "elsewhere.json")
+    refused_for(typed, "outside-folder", "tools/git.json")
+
+
+async def test_a_changed_vocabulary_is_a_change_of_the_policies(typed):
+    first = load_policies(typed)
+    async with aclosing(watch_policies(typed, first)) as changes:
+        waiting = asyncio.ensure_future(anext(changes))
+        await asyncio.sleep(0.1)
+        (typed / "tools" / "git.json").write_text(vocabulary("integer"))
+        publication = await asyncio.wait_for(waiting, 10)
+    assert publication.require().version != first.require().version

@@ -33,8 +33,12 @@ ELSEWHERE = {
     "sealed-missing", "test-failed", "tiers-not-sealed", "too-large", "too-many",
     "too-many-files", "unlike-confinement", "unlike-seal", "unreadable", "unusable-constant",
     "duplicate-tiers", "rule-too-large", "text-too-long", "word-too-long",
+    "bad-vocabulary", "impossible-call", "needless-default", "not-every-tool", "optional-argument",
+    "sometimes-unlike", "undeclared-fact", "undeclared-member", "unknown-exception",
+    "unknown-tool", "unlisted-value", "unneeded-scope",
 }  # fmt: skip
-"""Codes that one text cannot earn: of several files, of sizes, of the file system, of running."""
+"""Codes that one text cannot earn: of several files, of sizes, of the file system, of running,
+of vocabularies (`typed/programs.pbac`)."""
 
 
 def programs():

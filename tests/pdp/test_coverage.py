@@ -175,6 +175,8 @@ test "t"
         ("has args.a or args.b == 1", "TFU"),
         ('any a in chain.actors: a.kind == "x"', "TFU"),
         ('any a in args.l: a.kind == "x"', "TFU"),
+        ("all a in args.l: has args.b", "TFU"),  # it may be no list
+        ("all a in chain.actors: has args.b", "TF"),
         ("call.pinned", "TFU"),
     ],
 )
