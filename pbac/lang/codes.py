@@ -14,39 +14,56 @@ from pbac.lang.lints import LINTS
 
 ERRORS: Final[Mapping[str, str]] = {
     "bad-allow": "A `# pbac: allow` without a reason, or of a code that is an error or unknown.",
-    "bad-annotation": "An annotation stands twice, lacks its value, has one too many, or is "
-    "`@expires` outside a permit.",
+    "bad-annotation": (
+        "An annotation stands twice, lacks its value, has one too many, or is `@expires` "
+        "outside a permit."
+    ),
     "bad-case-file": "A file of test cases that cannot be read as one; told by `pbac test`.",
     "bad-count": "Not a whole number within the bounds of its place.",
     "bad-data": "A data document is not JSON the gateway accepts.",
     "bad-duty": "A duty names what it cannot be about, or asks for what nobody could do.",
     "bad-interpolation": "Only a plain path may stand in the braces of a text.",
     "bad-network": "Not a network address with its length, or host bits are set.",
-    "bad-pattern": "A glob or regular expression that cannot be used, is too long or needs too many "
-    "states.",
+    "bad-pattern": (
+        "A glob or regular expression that cannot be used, is too long or needs too many states."
+    ),
     "bad-version": 'Versions are dotted numbers: `v"2.10.1"`.',
-    "bad-vocabulary": "A vocabulary file is not JSON, has a member it cannot have, a schema that "
-    "cannot be read, or a server that another file describes.",
+    "bad-vocabulary": (
+        "A vocabulary file is not JSON, has a member it cannot have, a schema that cannot be "
+        "read, or a server that another file describes."
+    ),
     "bad-window": "A window's times do not exist, or it ends when it begins.",
-    "because-reveals": "`because` is read by the agent and shows what only the operator should see.",
-    "budget-exceeded": "One call could cost more steps than the budget of a version; the dearest rules are "
-    "named.",
-    "compiler-fault": "A defect of this program while it read policies; the old set serves on. Tell the "
-    "maintainers.",
-    "conflicting-duties": "Two duties of one rule change one argument so that no call could meet both.",
+    "because-reveals": (
+        "`because` is read by the agent and shows what only the operator should see."
+    ),
+    "budget-exceeded": (
+        "One call could cost more steps than the budget of a version; the dearest rules are named."
+    ),
+    "compiler-fault": (
+        "A defect of this program while it read policies; the old set serves on. Tell the "
+        "maintainers."
+    ),
+    "conflicting-duties": (
+        "Two duties of one rule change one argument so that no call could meet both."
+    ),
     "duplicate-data": "Two data documents have one name.",
     "duplicate-name": "A rule, definition, tier, member or day is named twice.",
     "duplicate-tiers": "`tiers` are declared more than once in the set.",
     "expansion-too-large": "An expression is too large once its definitions are written out.",
     "expression-too-deep": "Nested deeper than the limit.",
     "file-too-large": "A policy file over the limit, found while reading.",
-    "foreign-data": "A sealed package reads a data document that another package's owner may change.",
+    "foreign-data": (
+        "A sealed package reads a data document that another package's owner may change."
+    ),
     "foreign-operator": "An operator of another language: `&&`, `=`, `+`, … The help has ours.",
-    "foreign-syntax": "A construct of another language: braces around rules, `if`, `else`, `:=`, `;`, … "
-    "The help has ours.",
+    "foreign-syntax": (
+        "A construct of another language: braces around rules, `if`, `else`, `:=`, `;`, … The "
+        "help has ours."
+    ),
     "lookalike-letter": "A letter of another script stands for one it looks like, as in `реrmit`.",
-    "misplaced-clause": "Clauses stand in the order `for`, `on`, `when`/`unless`, `because`, `internal`, "
-    "`then`.",
+    "misplaced-clause": (
+        "Clauses stand in the order `for`, `on`, `when`/`unless`, `because`, `internal`, `then`."
+    ),
     "misplaced-duty": "A duty of tokens in a rule about calls, or the other way round.",
     "missing-clause-word": "A target without its `for` or `on`.",
     "missing-comma": "Names of a target without a comma between them.",
@@ -93,12 +110,15 @@ ERRORS: Final[Mapping[str, str]] = {
     "unlike-confinement": "Files of one package are confined to different servers.",
     "unlike-kinds": "Values of these kinds can never be compared or combined so.",
     "unlike-seal": "Only some files of one package are sealed.",
-    "unlisted-value": "A comparison with a value that the schema's `enum`, `const` or `integer` "
-    "rules out.",
+    "unlisted-value": (
+        "A comparison with a value that the schema's `enum`, `const` or `integer` rules out."
+    ),
     "unreadable": "The system does not let the gateway read the file.",
     "unseen-character": "A control or bidirectional character that a reviewer would not see.",
     "unterminated-text": "A text without its closing quote.",
-    "unusable-constant": "A pattern, network or window that the checker let pass cannot be prepared.",
+    "unusable-constant": (
+        "A pattern, network or window that the checker let pass cannot be prepared."
+    ),
     "word-too-long": "A name over the limit.",
     "wrong-arity": "A function or definition has another number of arguments.",
     "wrong-quotes": "Texts stand in double quotes.",

@@ -106,7 +106,7 @@ def test_a_folder_without_a_policy_holds_sets(pbac, folder):
         "policies/two\nok    good    1 test   2 expectations\n"
         "\n4 of 4 expectations passed\n"
     )
-    assert pbac("check", "policies").out.count("no complaints") == 2
+    assert pbac("check", "policies").out.count(" 2 notes (2 rules") == 2
 
 
 def test_one_policy_directly_in_it_makes_it_one_set(pbac, folder):

@@ -28,6 +28,7 @@ PART = re.compile(r'([a-z0-9-]+) "(.*?)"(?:, (?=[a-z0-9-]+ ")|$)')
 NOW_MS = 1_767_261_600_000  # 2026-01-01T10:00:00Z
 USUAL = {"no-reason", "untested-rule"}
 ELSEWHERE = {
+    "bad-case-file", "several-sets",
     "bad-data", "budget-exceeded", "compiler-fault", "duplicate-data", "file-too-large",
     "foreign-data", "no-policies", "not-utf-8", "outside-folder", "sealed-apart",
     "sealed-missing", "test-failed", "tiers-not-sealed", "too-large", "too-many",

@@ -166,6 +166,7 @@ def as_set(make, rules, servers):
         rules=tuple(rules),
         definitions=(),
         tests=(),
+        diagnostics=(),
     )
     return Resolved(packages=(package,), tiers=make.TIERS, diagnostics=())
 
