@@ -14,7 +14,10 @@ from dataclasses import dataclass
 from hypothesis import strategies as st
 
 NAME = st.sampled_from(["a", "owner", "pull_number", "limit", "cidr", "daily", "x1", "record"])
-TITLE = st.sampled_from(['"text"', '"with \\" and \\u{41}"', '"# no comment"', '"é漢"', '"{{}}"'])
+LONG = '"a text that takes a good part of the line, as texts of people do"'
+TITLE = st.sampled_from(
+    [LONG, '"text"', '"with \\" and \\u{41}"', '"# no comment"', '"é漢"', '"{{}}"']
+)
 BLOCK = st.sampled_from(['"""one\n    two\n  three"""', '"""\n  a # b\n\n  c\n"""'])
 STRING = TITLE | BLOCK
 RAW = st.sampled_from([r'r"\d+#"', r'r"[a-z]{2}"'])
