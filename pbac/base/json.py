@@ -46,8 +46,10 @@ def _pairs(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
         seen: set[str] = set()
         for name, _ in pairs:
             if name in seen:
+                # In ASCII: the name may hold half a surrogate pair, which nobody could be told.
+                told = ascii(name)[1:-1]
                 raise JsonError(
-                    f"the name `{name}` appears twice in one object", help="send it once"
+                    f"the name `{told}` appears twice in one object", help="send it once"
                 )
             seen.add(name)
     if len(members) > JSON_MEMBERS_MAX:
