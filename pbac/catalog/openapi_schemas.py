@@ -5,8 +5,8 @@ from __future__ import annotations
 import re
 from collections import Counter
 from typing import Any, Final
-from urllib.parse import unquote
 
+from pbac.base.json_pointer import follow
 from pbac.base.limits import SCHEMA_NODES_MAX
 from pbac.catalog.schema_size import SchemaError
 
@@ -42,16 +42,10 @@ def resolved(document: Any, node: Any) -> Any:
 def _target(document: Any, reference: Any) -> Any:
     if not isinstance(reference, str) or not reference.startswith("#/"):
         raise SchemaError(f"the reference `{str(reference)[:80]}` leads out of the document")
-    node = document
-    for step in unquote(reference[2:]).split("/"):
-        name = step.replace("~1", "/").replace("~0", "~")
-        if isinstance(node, dict) and name in node:
-            node = node[name]
-        elif isinstance(node, list) and name.isdecimal() and int(name) < len(node):
-            node = node[int(name)]
-        else:
-            raise SchemaError(f"the reference `{reference[:80]}` leads nowhere")
-    return node
+    try:
+        return follow(document, reference[1:])
+    except LookupError:
+        raise SchemaError(f"the reference `{reference[:80]}` leads nowhere") from None
 
 
 def _is_read_only(schema: dict[str, Any], name: Any) -> bool:

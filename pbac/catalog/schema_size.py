@@ -14,6 +14,7 @@ from typing import Any, Final
 from urllib.parse import unquote
 
 from pbac.base.errors import PbacError
+from pbac.base.json_pointer import follow
 from pbac.base.limits import SCHEMA_DEPTH_MAX, SCHEMA_NODES_MAX
 
 _DATA: Final = frozenset({"default", "examples", "const", "enum", "required", "type"})
@@ -82,18 +83,10 @@ class SchemaSize:
         pointer = unquote(reference[1:])
         if pointer in self._anchors:
             return self._anchors[pointer]
-        node: Any = self._root
-        for step in (
-            pointer.split("/")[1:] if pointer.startswith("/") else [pointer] * bool(pointer)
-        ):
-            name = step.replace("~1", "/").replace("~0", "~")
-            if isinstance(node, list) and name.isdecimal() and int(name) < len(node):
-                node = node[int(name)]
-            elif isinstance(node, dict) and name in node:
-                node = node[name]
-            else:
-                raise SchemaError(f"the reference `{reference[:80]}` leads nowhere")
-        return node
+        try:
+            return follow(self._root, reference[1:])
+        except LookupError:
+            raise SchemaError(f"the reference `{reference[:80]}` leads nowhere") from None
 
 
 def _members(schema: dict[str, Any]) -> Iterator[tuple[str, Any]]:

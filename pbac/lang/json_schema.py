@@ -16,6 +16,7 @@ from types import NoneType
 from typing import Any, Final
 from urllib.parse import unquote
 
+from pbac.base.json_pointer import follow
 from pbac.base.limits import SCHEMA_KIND_DEPTH_MAX, SCHEMA_KIND_PARTS_MAX
 from pbac.lang.kind_unions import meet, union
 from pbac.lang.kinds import ANY, UNDECLARED, Kind
@@ -184,16 +185,9 @@ def _target(reference: Any, root: Any) -> Any:
     shown = _shown(reference)
     if not isinstance(reference, str) or not reference.startswith("#"):
         raise JsonSchemaError(f"the reference `{shown}` leads out of the schema")
-    pointer = unquote(reference[1:])
-    if pointer and not pointer.startswith("/"):
+    if reference != "#" and not unquote(reference).startswith("#/"):
         return True  # an anchor: whoever compiles the schema knows where it is
-    node = root
-    for step in pointer.split("/")[1:]:
-        name = step.replace("~1", "/").replace("~0", "~")
-        if isinstance(node, dict) and name in node:
-            node = node[name]
-        elif isinstance(node, list) and name.isdecimal() and int(name) < len(node):
-            node = node[int(name)]
-        else:
-            raise JsonSchemaError(f"the reference `{shown}` leads nowhere")
-    return node
+    try:
+        return follow(root, reference[1:])
+    except LookupError:
+        raise JsonSchemaError(f"the reference `{shown}` leads nowhere") from None

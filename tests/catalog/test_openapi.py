@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from pathlib import Path
 
 import pytest
@@ -280,6 +281,10 @@ folded: >
     }
 
 
+# Which of them: some builds of the library bound the depth before its events come.
+NESTED = "exceeded maximum nesting depth|nested deeper than 64 levels|a name is a text"
+
+
 @pytest.mark.parametrize(
     ("text", "message"),
     [
@@ -292,13 +297,12 @@ folded: >
         (b"a: [1", "no YAML at line"),
         (b"\xff", "not UTF-8"),
         (b"[" * 100, "nested deeper than 64 levels"),
-        # Libraries that bound the depth themselves say so in other words.
-        (b"[" * 100_000, "at line 1"),
-        (b"{" * 100_000, "at line 1"),
+        (b"[" * 100_000, NESTED),
+        (b"{" * 100_000, NESTED),
     ],
 )
 def test_yaml_that_is_refused(text, message):
     with pytest.raises(YamlError) as refused:
         decode_yaml(text)
-    assert message in str(refused.value)
+    assert re.search(message, str(refused.value))
     assert isinstance(refused.value, PbacError)

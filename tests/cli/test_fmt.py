@@ -2,41 +2,17 @@
 
 from __future__ import annotations
 
-import io
 import stat
-import sys
-from dataclasses import dataclass
 
 import pytest
 
 from pbac.adapters import policy_text
 from pbac.base.limits import POLICY_FILE_BYTES_MAX
-from pbac.cli import main
 from pbac.lang import format as layout
 
 LAID = "package p\n\npermit read\n  on tool get_*  # all of them\n"
 MESSY = "package p permit read\n on tool 'get'".replace("'get'", '"get_*" # all of them\n')
 WRONG = "package p\npermit read\n  on tol get_*\n"
-
-
-@dataclass(frozen=True)
-class Ran:
-    code: int
-    out: str
-    err: str
-
-
-@pytest.fixture
-def pbac(monkeypatch, capsys):
-    def run(*arguments, stdin=b""):
-        monkeypatch.setattr(sys, "argv", ["pbac", *map(str, arguments)])
-        monkeypatch.setattr(sys, "stdin", io.TextIOWrapper(io.BytesIO(stdin)))
-        with pytest.raises(SystemExit) as ended:
-            main()
-        told = capsys.readouterr()
-        return Ran(int(ended.value.code or 0), told.out, told.err)
-
-    return run
 
 
 @pytest.fixture

@@ -6,12 +6,10 @@ import io
 import json
 import re
 import sys
-from dataclasses import dataclass
 from pathlib import Path
 
 import pytest
 
-from pbac.cli import main
 from pbac.cli.explain import conflict
 from pbac.model.decision import Cause, Decision, Duty, Effect
 
@@ -33,29 +31,6 @@ test "reads"
   agent {{ tier: read_only }}
   call get_x {{ n: 1 }} => permit by read
 """
-
-
-@dataclass(frozen=True)
-class Ran:
-    code: int
-    out: str
-    err: str
-
-    @property
-    def json(self):
-        return json.loads(self.out)
-
-
-@pytest.fixture
-def pbac(monkeypatch, capsys):
-    def run(*arguments):
-        monkeypatch.setattr(sys, "argv", ["pbac", *map(str, arguments)])
-        with pytest.raises(SystemExit) as ended:
-            main()
-        told = capsys.readouterr()
-        return Ran(int(ended.value.code or 0), told.out, told.err)
-
-    return run
 
 
 @pytest.fixture

@@ -2,15 +2,10 @@
 
 from __future__ import annotations
 
-import json
-import sys
-from dataclasses import dataclass
 from pathlib import Path
 from xml.etree import ElementTree as ET
 
 import pytest
-
-from pbac.cli import main
 
 POLICIES = Path(__file__).parent.parent.parent / "policies"
 GOOD = """package good on server github
@@ -40,29 +35,6 @@ tests:
       - { args.secret: "yes", expect: deny by secret unknown args.secret }
       - { name: wrong, args.secret: true, expect: permit }
 """
-
-
-@dataclass(frozen=True)
-class Ran:
-    code: int
-    out: str
-    err: str
-
-    @property
-    def json(self):
-        return json.loads(self.out)
-
-
-@pytest.fixture
-def pbac(monkeypatch, capsys):
-    def run(*arguments):
-        monkeypatch.setattr(sys, "argv", ["pbac", *map(str, arguments)])
-        with pytest.raises(SystemExit) as ended:
-            main()
-        told = capsys.readouterr()
-        return Ran(int(ended.value.code or 0), told.out, told.err)
-
-    return run
 
 
 @pytest.fixture

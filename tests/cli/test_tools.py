@@ -3,18 +3,11 @@
 from __future__ import annotations
 
 import json
-import os
-import socket
-import subprocess
 import sys
-import time
-from contextlib import contextmanager
-from dataclasses import dataclass
 from pathlib import Path
 
 import pytest
-
-from pbac.cli import main
+from support.listening import listening
 
 FORGE = Path(__file__).parent.parent / "catalog" / "documents" / "forge.yaml"
 SCHEMA = {"type": "object", "properties": {"amount": {"type": "number"}}, "required": ["amount"]}
@@ -43,29 +36,9 @@ else:
 """
 
 
-@dataclass(frozen=True)
-class Ran:
-    code: int
-    out: str
-    err: str
-
-    @property
-    def json(self):
-        return json.loads(self.out)
-
-
-@pytest.fixture
-def pbac(monkeypatch, capsys, tmp_path):
+@pytest.fixture(autouse=True)
+def _beside_the_policies(monkeypatch, tmp_path):
     monkeypatch.chdir(tmp_path)
-
-    def run(*arguments):
-        monkeypatch.setattr(sys, "argv", ["pbac", *map(str, arguments)])
-        with pytest.raises(SystemExit) as ended:
-            main()
-        told = capsys.readouterr()
-        return Ran(int(ended.value.code or 0), told.out, told.err)
-
-    return run
 
 
 @pytest.fixture
@@ -250,33 +223,6 @@ def script(tmp_path):
     path = tmp_path / "server.py"
     path.write_text(SERVER)
     return path
-
-
-@contextmanager
-def listening(command, **environment):
-    """A server on a free port, which it is told by a `{port}` of its command or environment."""
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        port = probe.getsockname()[1]
-    process = subprocess.Popen(
-        [word.format(port=port) for word in command],
-        env={**os.environ, **{name: each.format(port=port) for name, each in environment.items()}},
-        stdout=subprocess.DEVNULL,
-        stderr=subprocess.DEVNULL,
-    )
-    try:
-        deadline = time.monotonic() + 60
-        while True:
-            try:
-                socket.create_connection(("127.0.0.1", port), 1).close()
-                break
-            except OSError:
-                assert time.monotonic() < deadline
-                time.sleep(0.05)
-        yield f"http://127.0.0.1:{port}/mcp"
-    finally:
-        process.terminate()
-        process.wait(10)
 
 
 def test_the_official_python_server_over_stdio_and_http(pbac, script, tmp_path):

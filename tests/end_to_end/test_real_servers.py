@@ -3,13 +3,12 @@
 from __future__ import annotations
 
 import os
-import socket
 import subprocess
 import sys
-import time
 
 import pytest
 from mcp import Client, MCPError
+from support.listening import listening
 
 from pbac.app.config import BackendConfig
 
@@ -138,26 +137,8 @@ async def test_a_child_sees_only_the_declared_environment(serve, tmp_path):
 
 @pytest.fixture
 def everything_url(server_everything):
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        port = probe.getsockname()[1]
-    process = subprocess.Popen(
-        server_everything,
-        env={**os.environ, "PORT": str(port)},
-        stdout=subprocess.DEVNULL,
-        stderr=subprocess.DEVNULL,
-    )
-    deadline = time.monotonic() + 30
-    while True:
-        try:
-            socket.create_connection(("127.0.0.1", port), 1).close()
-            break
-        except OSError:
-            assert time.monotonic() < deadline
-            time.sleep(0.05)
-    yield f"http://127.0.0.1:{port}/mcp"
-    process.terminate()
-    process.wait(10)
+    with listening(server_everything, PORT="{port}") as url:
+        yield url
 
 
 CALLS = [

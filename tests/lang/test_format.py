@@ -117,7 +117,16 @@ def test_a_real_program_means_and_says_the_same(path):
 def blocks():
     for page in PAGES:
         for number, match in enumerate(FENCE.finditer(page.read_text("utf-8"))):
-            yield pytest.param(match[2], id=f"{page.stem}-{number}")
+            wrong = match[1].split()[:1] == ["bad"]
+            for name, text in files(match[2]):
+                if name.endswith(".pbac"):
+                    yield pytest.param(text, wrong, id=f"{page.stem}-{number}-{name}")
+
+
+def files(block):
+    """The files of an example, parted by `# file: NAME`; without one it is a single policy."""
+    first, *parts = re.split(r"^# file: (\S+)\n", block, flags=re.MULTILINE)
+    return list(zip(parts[::2], parts[1::2], strict=True)) if parts else [("it.pbac", first)]
 
 
 def whole(block):
@@ -126,12 +135,13 @@ def whole(block):
     return block if has_header else HEADER + block
 
 
-@pytest.mark.parametrize("text", list(blocks()))
-def test_an_example_of_the_docs_is_laid_out(text):
+@pytest.mark.parametrize(("text", "wrong"), list(blocks()))
+def test_an_example_of_the_docs_is_laid_out(text, wrong):
     try:
         holds_for(whole(text))
     except PolicyError:
-        pytest.skip("an example of a syntax error")
+        assert wrong, "only an example of a mistake may be one that cannot be read"
+        return
     assert laid_out(whole(text)) == whole(text), "run `python tests/lang/test_format.py --write`"
 
 
@@ -145,7 +155,16 @@ def write():
             sys.stdout.write(f"rewritten: {page.relative_to(ROOT)}\n")
 
 
-def _block(text):
+def _block(block):
+    if not block.startswith("# file: "):
+        return _laid(block)
+    return "".join(
+        f"# file: {name}\n{_laid(text) if name.endswith('.pbac') else text}"
+        for name, text in files(block)
+    )
+
+
+def _laid(text):
     try:
         return laid_out(whole(text)).removeprefix("" if text == whole(text) else HEADER)
     except PolicyError:
