@@ -162,12 +162,16 @@ class Arena:
 
 @contextlib.contextmanager
 def arena(folder: Path, modules: Path | None) -> Iterator[Arena]:
-    """A gateway before the Python server and, with the `node_modules` of its SDK, TypeScript's."""
+    """A gateway before the Python server and, with the `node_modules` of its SDK, TypeScript's.
+
+    Without them a second Python server stands in: the tools of a single server have no prefix.
+    """
     with contextlib.ExitStack() as stack:
         servers = [stack.enter_context(server("py", python_command(), folder))]
-        if modules is not None:
-            command = typescript_command(folder, modules)
-            servers.append(stack.enter_context(server("ts", command, folder)))
+        other = ("py2", python_command()) if modules is None else (
+            "ts", typescript_command(folder, modules)
+        )  # fmt: skip
+        servers.append(stack.enter_context(server(*other, folder)))
         names = [each.name for each in servers]
         serve = stack.enter_context(serving(folder))
         gateway = serve(
