@@ -14,8 +14,8 @@ Nothing here changes the tree. A set without errors never raises when it is comp
 
 from __future__ import annotations
 
-from collections.abc import Mapping
-from dataclasses import replace
+from collections.abc import Collection, Mapping
+from dataclasses import dataclass, replace
 from typing import cast
 
 from pbac.base.diagnostics import Diagnostic, Severity, in_order
@@ -28,28 +28,66 @@ from pbac.lang.check_rules import check_rule
 from pbac.lang.check_tools import Typing, typed
 from pbac.lang.checking import Checking
 from pbac.lang.kinds import ANY
+from pbac.lang.names import complaint
 from pbac.lang.resolve import Resolved, ResolvedPackage
 from pbac.lang.schema import BUILT_IN, Schema
 
 
-def check(resolved: Resolved, schema: Schema = BUILT_IN) -> tuple[Diagnostic, ...]:
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Checked:
+    """What came of checking a set: the complaints about each package, which a next run may keep.
+
+    They depend on the package, the tiers and what is known of tools, and on nothing else; only the
+    names of rules that tests expect are looked for in the whole set, each time.
+    """
+
+    tiers: tuple[str, ...]
+    schema: Schema
+    packages: Mapping[str, tuple[ResolvedPackage, tuple[Diagnostic, ...]]]
+    diagnostics: tuple[Diagnostic, ...]
+
+    def of(self, package: ResolvedPackage) -> tuple[Diagnostic, ...] | None:
+        """The complaints about just this package; None when it was another one."""
+        kept, found = self.packages.get(package.name, (None, ()))
+        return found if kept is package else None
+
+
+def check(
+    resolved: Resolved, schema: Schema = BUILT_IN, previous: Checked | None = None
+) -> Checked:
     """The checker's own complaints, in order; those of the resolver are not repeated."""
-    found: list[Diagnostic] = []
-    checking = Checking(schema=schema, tiers=resolved.tiers, found=found)
-    rules = {
-        f"{package.name}.{rule.name}": rule
-        for package in resolved.packages
-        for rule in package.rules
-    }
+    if previous and (previous.schema is not schema or previous.tiers != resolved.tiers):
+        previous = None
     typing = Typing(schema=schema)
+    packages, complaints = {}, _unknown_rules(resolved)
     for package in resolved.packages:
-        for definition in package.definitions:
-            _check_definition(definition, checking)
-        for rule in package.rules:
-            _check_rule(rule, package, typing, checking)
-        for test in package.tests:
-            _check_test(test, package, rules, checking)
-    return in_order(found) if found else ()
+        found = previous.of(package) if previous else None
+        if found is None:
+            found = _check_package(package, resolved.tiers, typing)
+        packages[package.name] = package, found
+        complaints += found
+    return Checked(
+        tiers=resolved.tiers,
+        schema=schema,
+        packages=packages,
+        diagnostics=in_order(complaints) if complaints else (),
+    )
+
+
+def _check_package(
+    package: ResolvedPackage, tiers: tuple[str, ...], typing: Typing
+) -> tuple[Diagnostic, ...]:
+    checking = Checking(schema=typing.schema, tiers=tiers, found=[])
+    for definition in package.definitions:
+        _check_definition(definition, checking)
+    for rule in package.rules:
+        _check_rule(rule, package, typing, checking)
+    for test in package.tests:
+        check_calls(test, package.servers, checking)
+        for step in test.steps:
+            if isinstance(step, nodes.Given):
+                _check_given(step, checking)
+    return tuple(checking.found)
 
 
 def _check_rule(
@@ -85,20 +123,6 @@ def _check_definition(definition: nodes.Definition, checking: Checking) -> None:
 # --- tests -------------------------------------------------------------------------------------
 
 
-def _check_test(
-    test: nodes.Test,
-    package: ResolvedPackage,
-    rules: Mapping[str, nodes.Rule],
-    checking: Checking,
-) -> None:
-    check_calls(test, package.servers, checking)
-    for step in test.steps:
-        if isinstance(step, nodes.Given):
-            _check_given(step, checking)
-        else:
-            _check_names(step, package, rules, checking)
-
-
 def _check_given(given: nodes.Given, checking: Checking) -> None:
     """Names of fields; their values may well be wrong on purpose."""
     root = "call" if given.what == "tool" else given.what
@@ -124,15 +148,29 @@ def _check_given_tier(given: nodes.Given, checking: Checking) -> None:
     checking.complain("unknown-tier", f"there is no tier `{tier}`", given.span, help=help_)
 
 
-def _check_names(
-    step: nodes.Expectation,
-    package: ResolvedPackage,
-    rules: Mapping[str, nodes.Rule],
-    checking: Checking,
-) -> None:
-    for name in step.by:
-        if (name if "." in name else f"{package.name}.{name}") not in rules:
-            near = [rule.name for rule in package.rules] if "." not in name else list(rules)
-            message = f"there is no rule `{name}`"
-            help_ = did_you_mean(name, near) or "a rule of another package is `package.rule`"
-            checking.complain("unknown-rule", message, step.span, help=help_)
+def _unknown_rules(resolved: Resolved) -> list[Diagnostic]:
+    """Complaints about rules that tests name and nobody wrote."""
+    rules = {
+        f"{package.name}.{rule.name}" for package in resolved.packages for rule in package.rules
+    }
+    return [
+        _unknown_rule(name, step, package, rules)
+        for package in resolved.packages
+        for test in package.tests
+        for step in test.steps
+        if isinstance(step, nodes.Expectation)
+        for name in step.by
+        if (name if "." in name else f"{package.name}.{name}") not in rules
+    ]
+
+
+def _unknown_rule(
+    name: str, step: nodes.Expectation, package: ResolvedPackage, rules: Collection[str]
+) -> Diagnostic:
+    near = [rule.name for rule in package.rules] if "." not in name else sorted(rules)
+    return complaint(
+        "unknown-rule",
+        f"there is no rule `{name}`",
+        step.span,
+        help=did_you_mean(name, near) or "a rule of another package is `package.rule`",
+    )

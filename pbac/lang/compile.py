@@ -7,8 +7,9 @@
 Trees are needed to resolve anything, so a syntax error ends the run after `parse`; names and kinds
 are complained about together; nothing is generated from a set that has an error.
 
-What is compiled is shared by content (Law 7): a file's tree is kept under its text, a package's
-functions under the digest of everything they are made from. So a change recompiles its package.
+What is compiled is shared by content (Law 7): a file's tree is kept under its text, what is wrong
+with a package under the package itself, its functions under the digest of everything they are made
+from. So a change recompiles its package.
 
 This is the one door of `lang`: no other package calls the stages. Functions are made later, when
 they are wanted (see `generate`); nothing is left then that could be wrong with a rule.
@@ -30,7 +31,7 @@ from pbac.base import json
 from pbac.base.diagnostics import Diagnostic, PolicyError, has_errors, in_order
 from pbac.base.source import Source
 from pbac.lang import nodes
-from pbac.lang.check import check
+from pbac.lang.check import Checked, check
 from pbac.lang.check_data import check_data
 from pbac.lang.cost import Cost, cost_of, over_budget, rule_steps
 from pbac.lang.emit import Places
@@ -58,7 +59,8 @@ class Compilation:
         program: None when there is an error among the diagnostics.
         version: of the policy set these sources and data make, whether or not it is sound.
         trees: of every source that parsed; the next run starts from them.
-        resolved, packages: what a next run may share; an earlier run's when this one made none.
+        resolved, checked, packages: what a next run may share; an earlier run's when this one made
+            none.
         schema: what the vocabularies said, whose digest is `tools_digest`; shared likewise.
         cost: of the dearest call; None when it did not come to counting.
         timings: stage → seconds, in the order of `STAGES`, for the stages that ran.
@@ -70,6 +72,7 @@ class Compilation:
     sources: tuple[Source, ...]
     trees: Trees
     resolved: Resolved | None
+    checked: Checked | None
     packages: tuple[CompiledPackage, ...]
     schema: Schema
     tools_digest: str
@@ -90,6 +93,7 @@ class _Work:
     schema: Schema = BUILT_IN
     trees: dict[Source, nodes.Package] = field(default_factory=dict)
     resolved: Resolved | None = None
+    checked: Checked | None = None
     packages: tuple[CompiledPackage, ...] = ()
     version: str = ""
     cost: Cost | None = None
@@ -151,6 +155,7 @@ def compile_program(
         sources=ordered,
         trees=work.trees,
         resolved=work.resolved or (previous.resolved if previous else None),
+        checked=work.checked or (previous.checked if previous else None),
         packages=work.packages or (previous.packages if previous else ()),
         schema=work.schema,
         tools_digest=work.tools_digest,
@@ -206,7 +211,9 @@ def _vocabulary(work: _Work) -> None:
 
 def _check(work: _Work) -> None:
     if work.resolved is not None:  # a file that did not parse keeps the whole set unresolved
-        work.diagnostics += check(work.resolved, work.schema)
+        kept = work.previous.checked if work.previous else None
+        work.checked = check(work.resolved, work.schema, kept)
+        work.diagnostics += work.checked.diagnostics
         work.diagnostics += check_data(work.resolved.packages, work.places)
 
 

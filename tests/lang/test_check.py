@@ -22,7 +22,7 @@ EXAMPLES = sorted((Path(__file__).parent / "front" / "examples").glob("*.pbac"))
 def diagnostics(text):
     resolved = resolve([parse(Source("t.pbac", HEADER + text))])
     assert resolved.diagnostics == ()
-    return check(resolved)
+    return check(resolved).diagnostics
 
 
 def only(text):
@@ -131,7 +131,7 @@ def test_the_examples_are_right_but_for_what_is_not_built(together):
     packages = [parse(Source(path.name, path.read_text("utf-8"))) for path in together]
     resolved = resolve(packages)
     assert resolved.diagnostics == ()
-    assert [d.code for d in check(resolved)] == ["unenforced-duty"]
+    assert [d.code for d in check(resolved).diagnostics] == ["unenforced-duty"]
 
 
 # --- kinds -------------------------------------------------------------------------------------

@@ -118,6 +118,29 @@ def test_a_broken_run_in_between_does_not_lose_what_was_compiled():
         assert packages(again)[name] is package
 
 
+TESTED = 'test "t"\n  agent { tier: lwo }\n  call t => permit by a.xx\n'
+WRONG = (A, B, Source("d.pbac", "package d\npermit w\n  for tier >= hgih\n  on tool t\n" + TESTED))
+OTHER_TIERS = (
+    Source("a.pbac", A.text.replace("high", "hgih").replace(" x\n", " xx\n")),
+    *WRONG[1:],
+)
+
+
+@pytest.mark.parametrize(("before", "after"), [(WRONG, WRONG), (WRONG, OTHER_TIERS), (SET, WRONG)])
+def test_sharing_never_changes_what_is_told(before, after):
+    first = compile_program(before, {})
+    told = [str(found) for found in compile_program(after, {}, previous=first).diagnostics]
+    assert told == [str(found) for found in compile_program(after, {}).diagnostics]
+    assert told  # else it would prove nothing
+
+
+def test_what_is_told_of_a_package_is_kept_with_it():
+    first = compile_program(WRONG, {})
+    second = compile_program((A, Source("b.pbac", B.text + "#"), WRONG[2]), {}, previous=first)
+    assert second.checked.packages["d"][1] is first.checked.packages["d"][1]
+    assert second.checked.packages["b"] is not first.checked.packages["b"]
+
+
 def test_sharing_never_changes_the_outcome():
     first = compile_program(SET, DATA)
     changed = (A, Source("b.pbac", B.text.replace("3", "4")), C)

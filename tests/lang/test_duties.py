@@ -33,7 +33,7 @@ def diagnostics(*lines, on="any"):
     text = f"require x on {on}\n" + "".join(f"then {line}\n" for line in lines)
     resolved = resolve([parse(Source("t.pbac", HEADER + text))])
     assert resolved.diagnostics == ()
-    return check(resolved)
+    return check(resolved).diagnostics
 
 
 def errors(*lines, on="any"):

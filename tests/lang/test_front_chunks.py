@@ -58,7 +58,7 @@ def diagnostics(text):
     except PolicyError as error:
         return linted(None, [source], error.diagnostics, NOW_MS)
     resolved = resolve([package])
-    told = (*resolved.diagnostics, *check(resolved))
+    told = (*resolved.diagnostics, *check(resolved).diagnostics)
     return linted(resolved, [source], told, NOW_MS)
 
 
