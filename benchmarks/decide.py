@@ -22,9 +22,9 @@ from workload import Workload, workload
 
 from pbac.base.source import Source
 from pbac.lang.compile import compile_program
-from pbac.lang.interpret import condition
-from pbac.lang.parse import parse
-from pbac.lang.truth import Truth
+from pbac.lang.evaluate.interpret import condition
+from pbac.lang.evaluate.truth import Truth
+from pbac.lang.syntax.parse import parse
 from pbac.model.decision import Decision
 from pbac.model.request import DecisionRequest
 from pbac.pdp.engine import decide

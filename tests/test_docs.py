@@ -34,11 +34,11 @@ from pbac.base.diagnostics import Severity
 from pbac.cli import COMMANDS, group
 from pbac.duties.table import JOINS
 from pbac.gateway.enforce import READABLE
-from pbac.lang import read_duties
-from pbac.lang.check_duties import ENFORCED_DUTIES, ISSUANCE_DUTIES
-from pbac.lang.codes import CODES
-from pbac.lang.functions import FUNCTIONS, Function
-from pbac.lang.lints import LINTS
+from pbac.lang.check.duties import ENFORCED_DUTIES, ISSUANCE_DUTIES
+from pbac.lang.evaluate.functions import FUNCTIONS, Function
+from pbac.lang.lint.codes import CODES
+from pbac.lang.lint.lints import LINTS
+from pbac.lang.syntax import duties as read_duties
 from pbac.mcp.methods import METHODS
 from pbac.mcp.versions import LEGACY_VERSIONS, MODERN_VERSIONS
 from pbac.mcp.wire_errors import WIRE_ERRORS
@@ -240,7 +240,7 @@ def emitted() -> dict[str, str]:
     A word with a hyphen is a code wherever it stands; one without only where a code has to stand.
     """
     pdp = ["administration", "case_tree", "case_files"]
-    sources = [*(ROOT / "pbac/lang").glob("*.py"), *(ROOT / f"pbac/pdp/{name}.py" for name in pdp)]
+    sources = [*(ROOT / "pbac/lang").rglob("*.py"), *(ROOT / f"pbac/pdp/{name}.py" for name in pdp)]
     found: dict[str, str] = {}
     for path in sorted([*sources, *(ROOT / "pbac/adapters").glob("policy_*.py")]):
         tree = ast.parse(path.read_text("utf-8"))

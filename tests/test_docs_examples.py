@@ -24,8 +24,8 @@ from pbac.audit.log import AuditLog
 from pbac.audit.record import GatewayRecord
 from pbac.base.clock import SystemClock
 from pbac.base.source import Source
-from pbac.lang.codes import CODES
-from pbac.lang.lint import lint
+from pbac.lang.lint.codes import CODES
+from pbac.lang.lint.lint import lint
 from pbac.pdp.administration import Publication, prepare
 
 ROOT = Path(__file__).parent.parent
@@ -71,6 +71,17 @@ def test_every_page_that_the_code_names_exists():
     for path in (ROOT / "pbac").rglob("*.py"):
         for page in re.findall(r"\bdocs/[\w/]+\.md\b", path.read_text("utf-8")):
             assert (ROOT / page).exists(), f"{path.name} names `{page}`"
+
+
+@pytest.mark.parametrize(
+    "name", ["explanation/architecture.md", "threat_model.md", "contributing.md"]
+)
+def test_every_file_that_these_pages_name_exists(name):
+    text = (ROOT / "docs" / name).read_text("utf-8")
+    named = re.findall(r"`((?:pbac|tests|benchmarks|grammar)/[\w./]+|[a-z_]+/[\w/]+\.py)`", text)
+    assert named
+    for path in named:
+        assert any((ROOT / top / path).exists() for top in (".", "pbac", "tests")), path
 
 
 # --- examples -------------------------------------------------------------------------------------

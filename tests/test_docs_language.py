@@ -11,8 +11,8 @@ from support.language_page import expression, shape, truth, valued
 
 from pbac.base.diagnostics import PolicyError
 from pbac.base.source import Source
-from pbac.lang import kinds
-from pbac.lang.functions import FUNCTIONS
+from pbac.lang.evaluate.functions import FUNCTIONS
+from pbac.lang.kinds import kinds
 from pbac.pdp.administration import prepare
 from pbac.pdp.engine import decide
 

@@ -35,7 +35,7 @@ from pbac.catalog.vocabulary import (
 )
 from pbac.catalog.yaml_documents import decode_yaml
 from pbac.gateway.upstream import Upstream, UpstreamError, UpstreamFailure
-from pbac.lang.vocabulary import VocabularyError, read_vocabulary
+from pbac.lang.kinds.vocabulary import VocabularyError, read_vocabulary
 from pbac.mcp.parameter_headers import annotation_problem
 
 _STDERR_LINES_SHOWN: Final = 3

@@ -15,7 +15,7 @@ import msgspec
 import orjson
 
 from pbac.audit.lines import DATA_START
-from pbac.lang.patterns import glob
+from pbac.lang.evaluate.patterns import glob
 
 _OUTCOMES_HELD_MAX: Final = 10_000
 # Other, control, format (bidirectional overrides), surrogate, private; line and paragraph ends.

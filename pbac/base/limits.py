@@ -51,7 +51,7 @@ STRINGS_MAX: Final = 1_024
 # What operators look at; a longer text or list is unknown to them.
 TEXT_OPERAND_CHARACTERS_MAX: Final = 64 * 1024
 LIST_OPERAND_ITEMS_MAX: Final = 10_000
-# What one call may make the rules about its tool do, counted at load (`lang/cost.py`).
+# What one call may make the rules about its tool do, counted at load (`lang/check/cost.py`).
 EVALUATION_STEPS_MAX: Final = 50_000_000
 TEXT_CHARACTERS_MAX: Final = 1_024
 TEXT_VALUE_CHARACTERS_MAX: Final = 200

@@ -16,7 +16,7 @@ import msgspec
 
 from pbac.base.errors import PbacError
 from pbac.base.limits import SCOPE_CHARACTERS_MAX
-from pbac.lang.patterns import PatternError, glob
+from pbac.lang.evaluate.patterns import PatternError, glob
 
 TOOL_SEPARATORS: Final = "./"
 """Where `*` stops in the name of a tool, as in policies."""

@@ -16,7 +16,7 @@ import orjson
 from pbac.base.errors import PbacError
 from pbac.catalog.scopes import ScopeRules, scope_rules
 from pbac.catalog.tools import Quarantined, Tool
-from pbac.lang.vocabulary import VocabularyError, read_vocabulary
+from pbac.lang.kinds.vocabulary import VocabularyError, read_vocabulary
 
 
 class ToolImportError(PbacError):

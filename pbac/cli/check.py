@@ -41,7 +41,7 @@ def _json(found: Sequence[Diagnostic], _texts: Mapping[str, str]) -> str:
 
 
 def _sarif(found: Sequence[Diagnostic], texts: Mapping[str, str]) -> str:
-    from pbac.lang.codes import CODES
+    from pbac.lang.lint.codes import CODES
 
     return render_sarif(found, texts, CODES, __version__)
 
@@ -73,7 +73,7 @@ class _Level(click.ParamType[tuple[str, Severity | None]]):
     name = "CODE=LEVEL"
 
     def convert(self, value: Any, _parameter: Any, context: Any) -> tuple[str, Severity | None]:
-        from pbac.lang.codes import CODES
+        from pbac.lang.lint.codes import CODES
 
         code, _, level = str(value).partition("=")
         if code not in CODES:
@@ -139,7 +139,7 @@ def command(
 
 def _findings(loaded: Loaded, levels: Mapping[str, Severity | None]) -> list[Diagnostic]:
     """The compiler's complaints and lint's, at the levels asked for, placed."""
-    from pbac.lang.lint import lint, with_levels
+    from pbac.lang.lint.lint import lint, with_levels
 
     compilation = loaded.publication.compilation
     if compilation is None:

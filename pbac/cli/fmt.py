@@ -97,7 +97,7 @@ def _one(path: Path, *, check: bool, diff: bool) -> str:
 
 
 def _laid(name: str, data: bytes) -> _Laid:
-    from pbac.lang.format import format_source
+    from pbac.lang.layout.format import format_source
 
     try:
         before = data.decode("utf-8-sig")  # a byte order mark is no part of the text, and goes

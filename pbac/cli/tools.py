@@ -19,7 +19,7 @@ if TYPE_CHECKING:
     from pbac.app.tool_import import Imported, Listed
     from pbac.catalog.backends import Transport
     from pbac.catalog.vocabulary import Owner
-    from pbac.lang.vocabulary import KnownTool, Vocabulary
+    from pbac.lang.kinds.vocabulary import KnownTool, Vocabulary
 
 _FILE = click.Path(path_type=Path)
 _CONFIG_DEFAULT: Final = "policies/tools/SERVER.json"
@@ -207,7 +207,7 @@ def _vocabularies(path: Path) -> list[Vocabulary]:
     from pbac.adapters.policy_directory import read_tools
     from pbac.adapters.vocabulary_files import decode_vocabularies
     from pbac.base.diagnostics import PolicyError
-    from pbac.lang.vocabulary import read_vocabularies
+    from pbac.lang.kinds.vocabulary import read_vocabularies
 
     if path.is_dir():
         trees = read_tools(path)

@@ -28,7 +28,7 @@ from pbac.base import json
 from pbac.base.errors import PbacError
 from pbac.base.limits import REDACTION_CHARACTERS_MAX, REDACTION_PATTERNS_CACHED_MAX
 from pbac.duties.refusal import DutyConflict
-from pbac.lang.patterns import Automaton, PatternError, regex
+from pbac.lang.evaluate.patterns import Automaton, PatternError, regex
 from pbac.model.decision import Duty
 
 REDACTED: Final = "[redacted]"

@@ -31,18 +31,17 @@ from pbac.base import json
 from pbac.base.diagnostics import Diagnostic, PolicyError, has_errors, in_order
 from pbac.base.source import Source
 from pbac.lang import nodes
-from pbac.lang.check import Checked, check
-from pbac.lang.check_data import check_data
-from pbac.lang.cost import Cost, cost_of, over_budget, rule_steps
-from pbac.lang.emit import Places
-from pbac.lang.generate import Question, generate_rule
-from pbac.lang.parse import parse
-from pbac.lang.program import CompiledPackage, CompiledRule, Data, Program
-from pbac.lang.resolve import Resolved, ResolvedPackage, resolve
-from pbac.lang.schema import BUILT_IN, Schema
-from pbac.lang.targets import texts
-from pbac.lang.vocabulary import read_vocabularies
-from pbac.lang.write_values import Materials, Prepared
+from pbac.lang.check.check import Checked, check
+from pbac.lang.check.cost import Cost, cost_of, over_budget, rule_steps
+from pbac.lang.check.data import check_data
+from pbac.lang.evaluate.targets import texts
+from pbac.lang.generate.generate import Question, generate_rule
+from pbac.lang.kinds.schema import BUILT_IN, Schema
+from pbac.lang.kinds.vocabulary import read_vocabularies
+from pbac.lang.places import Places
+from pbac.lang.program import CompiledPackage, CompiledRule, Data, Materials, Prepared, Program
+from pbac.lang.resolve.resolve import Resolved, ResolvedPackage, resolve
+from pbac.lang.syntax.parse import parse
 from pbac.model.decision import Duty
 
 NO_TOOLS: Final = json.digest({})
@@ -128,7 +127,7 @@ def compile_program(
     Args:
         sources: in any order; names must be unique.
         data: the operator's documents by name.
-        places: the file of each document, which says whose it is (`check_data`).
+        places: the file of each document, which says whose it is (`check.data`).
         tools: vocabulary files by name (see `vocabulary`): what the checker knows about tools.
         previous: an earlier run to share trees and functions with; never changes the outcome.
     """

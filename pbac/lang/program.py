@@ -13,7 +13,7 @@ from dataclasses import dataclass, field
 from typing import Any, Final, Literal, TypeAlias
 
 from pbac.lang import nodes
-from pbac.lang.write_values import Materials
+from pbac.lang.places import Places
 from pbac.model.decision import Duty
 from pbac.model.request import DecisionRequest
 
@@ -27,6 +27,38 @@ DOUBT: Final = 1
 def bit_of(number: int) -> int:
     """The bit of rule `number`, from 0, among the rules that are asked together."""
     return 2 << number
+
+
+class Prepared:
+    """What constants of policies become (matchers, networks, windows), each made once.
+
+    Made when rules are checked, at load, so that a function can be written at any time after that
+    without making one, or finding one unusable. `made` only grows, by what its keys say.
+    """
+
+    def __init__(self) -> None:
+        self.made: dict[tuple[object, ...], object] = {}
+
+    def get(self, key: tuple[object, ...], make: Callable[[], object]) -> object:
+        """What `make` returns, the first time for this key."""
+        if key not in self.made:
+            self.made[key] = make()
+        return self.made[key]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True, eq=False)
+class Materials:
+    """What the functions of a package are made with, beside its rules.
+
+    Attributes:
+        tiers: the policy set's tiers, lowest first.
+        places: of the package's sources.
+        prepared: what the constants of its rules became.
+    """
+
+    tiers: tuple[str, ...] = ()
+    places: Places = field(default_factory=Places)
+    prepared: Prepared = field(default_factory=Prepared)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -18,11 +18,12 @@ from dataclasses import dataclass
 from typing import Any, Final, TypeAlias
 
 from pbac.base.source import Span
-from pbac.lang import interpret, nodes, targets
-from pbac.lang.comparisons import items_of
-from pbac.lang.paths import children
+from pbac.lang import nodes
+from pbac.lang.evaluate import interpret, targets
+from pbac.lang.evaluate.comparisons import items_of
+from pbac.lang.evaluate.paths import children
+from pbac.lang.evaluate.truth import Truth, conjunction, truth_of
 from pbac.lang.program import CompiledRule, Data
-from pbac.lang.truth import Truth, conjunction, truth_of
 from pbac.model.request import DecisionRequest
 from pbac.model.values import Value
 from pbac.pdp.cases import CaseResult

@@ -8,7 +8,7 @@ from typing import Any, Final
 
 from pbac.base.render import PLAIN, shown
 from pbac.base.source import Span
-from pbac.lang.truth import Truth
+from pbac.lang.evaluate.truth import Truth
 from pbac.pdp.coverage import ORDER, Coverage, Spot, counted, percent
 
 MARKS: Final = {Truth.TRUE: "✓", Truth.FALSE: "✗", Truth.UNKNOWN: "?"}

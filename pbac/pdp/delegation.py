@@ -6,7 +6,7 @@ from typing import Final
 
 from msgspec.structs import replace
 
-from pbac.lang.comparisons import items_of
+from pbac.lang.evaluate.comparisons import items_of
 from pbac.model.request import DecisionRequest
 from pbac.model.values import Value
 

@@ -29,10 +29,10 @@ from msgspec.structs import replace
 from pbac.base.limits import ANSWERS_KEPT_MAX
 from pbac.base.lookalikes import Names
 from pbac.lang import nodes
-from pbac.lang.interpret import blame, outcomes
+from pbac.lang.evaluate.interpret import blame, outcomes
+from pbac.lang.evaluate.texts import render_text
+from pbac.lang.evaluate.truth import Truth
 from pbac.lang.program import DOUBT, CompiledRule, Data
-from pbac.lang.texts import render_text
-from pbac.lang.truth import Truth
 from pbac.model.decision import Cause, Decision, Effect
 from pbac.model.request import DecisionRequest
 from pbac.pdp.delegation import NOBODY, acts_alone, narrowed

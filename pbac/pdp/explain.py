@@ -20,9 +20,9 @@ from typing import Any, Final, Literal
 import msgspec
 
 from pbac.base.source import Span
-from pbac.lang import targets
+from pbac.lang.evaluate import targets
+from pbac.lang.evaluate.truth import Truth, conjunction
 from pbac.lang.program import CompiledRule
-from pbac.lang.truth import Truth, conjunction
 from pbac.model.decision import Cause, Decision
 from pbac.model.request import DecisionRequest
 from pbac.pdp.delegation import narrowed

@@ -16,11 +16,12 @@ import msgspec
 from msgspec.structs import replace
 
 from pbac.base.source import NOWHERE, Span
-from pbac.lang import interpret, nodes, targets
-from pbac.lang.comparisons import items_of
-from pbac.lang.paths import paths_in
+from pbac.lang import nodes
+from pbac.lang.evaluate import interpret, targets
+from pbac.lang.evaluate.comparisons import items_of
+from pbac.lang.evaluate.paths import paths_in
+from pbac.lang.evaluate.truth import UNKNOWN, Truth, truth_of
 from pbac.lang.program import CompiledRule
-from pbac.lang.truth import UNKNOWN, Truth, truth_of
 from pbac.model.request import FIELDS, DecisionRequest
 from pbac.model.values import MISSING, Value
 from pbac.pdp.policy_set import PolicySet

@@ -12,9 +12,9 @@ from typing import Any, Final, Literal
 import msgspec
 from msgspec.structs import replace
 
-from pbac.lang import interpret, targets
+from pbac.lang.evaluate import interpret, targets
+from pbac.lang.evaluate.truth import Truth, conjunction
 from pbac.lang.program import CompiledRule
-from pbac.lang.truth import Truth, conjunction
 from pbac.model.decision import Decision
 from pbac.model.request import DecisionRequest
 from pbac.pdp.engine import grant_scope, shown

@@ -21,8 +21,8 @@ from typing import Final, TypeAlias
 from pbac.base.limits import PLAN_SHAPES_MAX
 from pbac.base.lookalikes import Names, names_of
 from pbac.lang import nodes
-from pbac.lang.arguments import arguments_of
-from pbac.lang.generate import (
+from pbac.lang.evaluate.arguments import arguments_of
+from pbac.lang.generate.generate import (
     Group,
     Question,
     Shape,

@@ -9,11 +9,12 @@ from __future__ import annotations
 
 from typing import Final, TypeAlias
 
-from pbac.lang import nodes, targets
-from pbac.lang.functions import function_of
-from pbac.lang.interpret import combined
+from pbac.lang import nodes
+from pbac.lang.evaluate import targets
+from pbac.lang.evaluate.functions import function_of
+from pbac.lang.evaluate.interpret import combined
+from pbac.lang.evaluate.truth import Truth, conjunction, disjunction, negation, truth_of
 from pbac.lang.program import CompiledRule
-from pbac.lang.truth import Truth, conjunction, disjunction, negation, truth_of
 from pbac.model.request import FIELDS
 
 Clause: TypeAlias = nodes.ForClause | nodes.OnClause | nodes.Condition

@@ -12,7 +12,7 @@ from dataclasses import dataclass, replace
 
 from pbac.base.source import Span
 from pbac.lang import nodes
-from pbac.lang.paths import children
+from pbac.lang.evaluate.paths import children
 from pbac.lang.program import CompiledRule
 
 

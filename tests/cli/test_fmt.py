@@ -8,7 +8,7 @@ import pytest
 
 from pbac.adapters import policy_text
 from pbac.base.limits import POLICY_FILE_BYTES_MAX
-from pbac.lang import format as layout
+from pbac.lang.layout import format as layout
 
 LAID = "package p\n\npermit read\n  on tool get_*  # all of them\n"
 MESSY = "package p permit read\n on tool 'get'".replace("'get'", '"get_*" # all of them\n')

@@ -9,8 +9,8 @@ from support.in_memory import POLICY
 
 from pbac.audit.storage import AuditUnavailable
 from pbac.gateway.upstream import UpstreamError, UpstreamFailure
-from pbac.lang.check_duties import ENFORCED_DUTIES, ISSUANCE_DUTIES
-from pbac.lang.read_duties import _DUTIES
+from pbac.lang.check.duties import ENFORCED_DUTIES, ISSUANCE_DUTIES
+from pbac.lang.syntax.duties import _DUTIES
 
 EUR = {"amount": 10, "currency": "EUR"}
 

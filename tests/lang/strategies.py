@@ -12,8 +12,8 @@ from hypothesis import strategies as st
 
 from pbac.base.source import NOWHERE
 from pbac.lang import nodes
-from pbac.lang.functions import FUNCTIONS
-from pbac.lang.generate import Group, constants_of, generate_plan, plan_code, shape_of
+from pbac.lang.evaluate.functions import FUNCTIONS
+from pbac.lang.generate.generate import Group, constants_of, generate_plan, plan_code, shape_of
 from pbac.model.request import DecisionRequest
 
 TIERS = ("read_only", "ci_agent", "developer", "trusted")

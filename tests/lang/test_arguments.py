@@ -6,8 +6,8 @@ import pytest
 
 from pbac.base.lookalikes import EACH
 from pbac.base.source import Source
-from pbac.lang.arguments import arguments_of
 from pbac.lang.compile import compile_program
+from pbac.lang.evaluate.arguments import arguments_of
 
 READ = [
     ("args.a.b == 1", {("a", "b")}),

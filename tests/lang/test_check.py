@@ -8,11 +8,11 @@ import pytest
 
 from pbac.base.diagnostics import Severity
 from pbac.base.source import Source
-from pbac.lang.check import check
-from pbac.lang.functions import FUNCTIONS
-from pbac.lang.kinds import ANY, Kind, accepts, alike, parse_kind
-from pbac.lang.parse import parse
-from pbac.lang.resolve import resolve
+from pbac.lang.check.check import check
+from pbac.lang.evaluate.functions import FUNCTIONS
+from pbac.lang.kinds.kinds import ANY, Kind, accepts, alike, parse_kind
+from pbac.lang.resolve.resolve import resolve
+from pbac.lang.syntax.parse import parse
 from pbac.model.request import ACTOR_FIELDS, FIELDS
 
 HEADER = "package t\ntiers lo < hi\n"

@@ -17,11 +17,12 @@ from pbac.base.limits import (
     TEXT_OPERAND_CHARACTERS_MAX,
 )
 from pbac.base.source import Source
-from pbac.lang import cost, interpret
+from pbac.lang.check import cost
+from pbac.lang.check.cost import cost_of, rule_steps, steps_of
 from pbac.lang.compile import compile_program
-from pbac.lang.cost import cost_of, rule_steps, steps_of
-from pbac.lang.functions import FUNCTIONS
-from pbac.lang.truth import UNKNOWN
+from pbac.lang.evaluate import interpret
+from pbac.lang.evaluate.functions import FUNCTIONS
+from pbac.lang.evaluate.truth import UNKNOWN
 
 TEXT, LIST = TEXT_OPERAND_CHARACTERS_MAX, LIST_OPERAND_ITEMS_MAX
 ITEMS = QUANTIFIER_ITEMS_MAX

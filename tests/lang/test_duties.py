@@ -7,11 +7,11 @@ import pytest
 from pbac.base.diagnostics import Severity
 from pbac.base.limits import APPROVALS_MAX
 from pbac.base.source import Source
-from pbac.lang.check import check
-from pbac.lang.check_duties import _CHECKS, ENFORCED_DUTIES, ISSUANCE_DUTIES
-from pbac.lang.parse import parse
-from pbac.lang.read_duties import _DUTIES
-from pbac.lang.resolve import resolve
+from pbac.lang.check.check import check
+from pbac.lang.check.duties import _CHECKS, ENFORCED_DUTIES, ISSUANCE_DUTIES
+from pbac.lang.resolve.resolve import resolve
+from pbac.lang.syntax.duties import _DUTIES
+from pbac.lang.syntax.parse import parse
 
 HEADER = "package t\ntiers lo < hi\n"
 CALLS = {

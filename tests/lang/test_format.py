@@ -14,10 +14,10 @@ from hypothesis import strategies as st
 
 from pbac.base.diagnostics import PolicyError
 from pbac.base.source import Source
-from pbac.lang import format as layout
-from pbac.lang.format import LayoutError, format_source, same_meaning
-from pbac.lang.format_writer import WIDTH
-from pbac.lang.parse import parse, parse_syntax
+from pbac.lang.layout import format as layout
+from pbac.lang.layout.format import LayoutError, format_source, same_meaning
+from pbac.lang.layout.writer import WIDTH
+from pbac.lang.syntax.parse import parse, parse_syntax
 
 FULL = os.environ.get("PBAC_FULL") == "1"
 ROOT = Path(__file__).parent.parent.parent

@@ -15,11 +15,11 @@ import pytest
 
 from pbac.base.diagnostics import PolicyError
 from pbac.base.source import Source
-from pbac.lang.check import check
-from pbac.lang.codes import CODES
-from pbac.lang.lint import linted
-from pbac.lang.parse import parse
-from pbac.lang.resolve import resolve
+from pbac.lang.check.check import check
+from pbac.lang.lint.codes import CODES
+from pbac.lang.lint.lint import linted
+from pbac.lang.resolve.resolve import resolve
+from pbac.lang.syntax.parse import parse
 
 FOLDER = Path(__file__).parent / "front"
 HEADER = "package t tiers lo < hi "

@@ -7,9 +7,9 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from pbac.base.limits import STRINGS_MAX
-from pbac.lang.functions import FUNCTIONS, function_of, prepared
-from pbac.lang.patterns import PatternError
-from pbac.lang.truth import UNKNOWN, conjunction, disjunction, truth_of, value_of
+from pbac.lang.evaluate.functions import FUNCTIONS, function_of, prepared
+from pbac.lang.evaluate.patterns import PatternError
+from pbac.lang.evaluate.truth import UNKNOWN, conjunction, disjunction, truth_of, value_of
 from pbac.model.values import MISSING
 
 KINDS = {"any", "scalar", "comparable", "string", "number", "boolean", "list", "record"}

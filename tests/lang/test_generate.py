@@ -12,13 +12,20 @@ import pytest
 from pbac.base.diagnostics import PolicyError
 from pbac.base.limits import EXPRESSION_DEPTH_MAX, RULE_NODES_MAX
 from pbac.base.source import Source, Span
-from pbac.lang import emit, generate, nodes, runtime
-from pbac.lang.emit import Places
-from pbac.lang.generate import Group, Question, generate_rule, shape_of, write_plan, write_rule
-from pbac.lang.interpret import truth
-from pbac.lang.program import DOUBT, bit_of
-from pbac.lang.truth import Truth
-from pbac.lang.write_values import Materials
+from pbac.lang import nodes
+from pbac.lang.evaluate.interpret import truth
+from pbac.lang.evaluate.truth import Truth
+from pbac.lang.generate import emit, generate, runtime
+from pbac.lang.generate.generate import (
+    Group,
+    Question,
+    generate_rule,
+    shape_of,
+    write_plan,
+    write_rule,
+)
+from pbac.lang.places import Places
+from pbac.lang.program import DOUBT, Materials, bit_of
 
 APPLIES = bit_of(0)
 

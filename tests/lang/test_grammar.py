@@ -10,10 +10,10 @@ from lark.exceptions import GrammarError, LexError
 
 import pbac
 from pbac.base.source import Source
-from pbac.lang.functions import FUNCTIONS
-from pbac.lang.parse import parse
-from pbac.lang.tables import grammar_text
-from pbac.lang.words import FUNCTION_NAMES, RESERVED
+from pbac.lang.evaluate.functions import FUNCTIONS
+from pbac.lang.syntax.parse import parse
+from pbac.lang.syntax.tables import grammar_text
+from pbac.lang.syntax.words import FUNCTION_NAMES, RESERVED
 
 
 def test_the_grammar_has_no_conflict_and_no_colliding_terminals():

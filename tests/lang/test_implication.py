@@ -6,10 +6,10 @@ from itertools import product
 
 import pytest
 
-from pbac.lang.claims import claims_of
-from pbac.lang.implication import all_follow, certainly_false, never_true
-from pbac.lang.interpret import condition
-from pbac.lang.truth import Truth
+from pbac.lang.evaluate.interpret import condition
+from pbac.lang.evaluate.truth import Truth
+from pbac.lang.lint.claims import claims_of
+from pbac.lang.lint.implication import all_follow, certainly_false, never_true
 
 NUMBERS = [0, 1, 1.5, 2, 3]
 VALUES = [*NUMBERS, True, False, "a", "b", "c", None, [1], {"a": 1}]

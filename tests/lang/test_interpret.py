@@ -5,8 +5,8 @@ from __future__ import annotations
 import pytest
 
 from pbac.base.limits import QUANTIFIER_ITEMS_MAX
-from pbac.lang.interpret import blame, clause_truths, condition, outcomes, truth, value
-from pbac.lang.truth import UNKNOWN, Truth, conjunction, disjunction
+from pbac.lang.evaluate.interpret import blame, clause_truths, condition, outcomes, truth, value
+from pbac.lang.evaluate.truth import UNKNOWN, Truth, conjunction, disjunction
 from pbac.model.values import MISSING
 
 T, F, U = Truth.TRUE, Truth.FALSE, Truth.UNKNOWN

@@ -8,9 +8,9 @@ from hypothesis import assume, given
 from hypothesis import strategies as st
 
 from pbac.base import limits
-from pbac.lang import json_schema
-from pbac.lang.json_schema import JsonSchemaError, kind_of_schema, kind_of_value
-from pbac.lang.kinds import ANY, UNDECLARED, Kind, option
+from pbac.lang.kinds import json_schema
+from pbac.lang.kinds.json_schema import JsonSchemaError, kind_of_schema, kind_of_value
+from pbac.lang.kinds.kinds import ANY, UNDECLARED, Kind, option
 from pbac.model.values import kind_of
 
 

@@ -6,11 +6,10 @@ from hypothesis import assume, given
 from hypothesis import strategies as st
 from msgspec import structs
 
-from pbac.lang.generate import Question, generate_rule
-from pbac.lang.interpret import condition, outcomes, truth
-from pbac.lang.program import DOUBT, bit_of
-from pbac.lang.truth import Truth, negation
-from pbac.lang.write_values import Materials
+from pbac.lang.evaluate.interpret import condition, outcomes, truth
+from pbac.lang.evaluate.truth import Truth, negation
+from pbac.lang.generate.generate import Question, generate_rule
+from pbac.lang.program import DOUBT, Materials, bit_of
 
 
 def asked(tiers, rule):

@@ -11,12 +11,12 @@ from msgspec import structs
 
 from pbac.base.source import NOWHERE, Span
 from pbac.lang import nodes
-from pbac.lang.interpret import condition
-from pbac.lang.lint import linted
-from pbac.lang.resolve import Resolved, ResolvedPackage
-from pbac.lang.rivals import duty_shape
-from pbac.lang.targets import texts
-from pbac.lang.truth import Truth
+from pbac.lang.evaluate.interpret import condition
+from pbac.lang.evaluate.targets import texts
+from pbac.lang.evaluate.truth import Truth
+from pbac.lang.lint.lint import linted
+from pbac.lang.lint.rivals import duty_shape
+from pbac.lang.resolve.resolve import Resolved, ResolvedPackage
 
 NEVER = {"never-fires", "shadowed-rule", "duplicate-rule", "expired"}
 NOW = dt.datetime(2026, 7, 1, tzinfo=dt.UTC)

@@ -14,7 +14,7 @@ from pbac.base.diagnostics import PolicyError
 from pbac.base.limits import POLICY_FILE_BYTES_MAX
 from pbac.base.source import Source
 from pbac.lang import nodes
-from pbac.lang.parse import parse
+from pbac.lang.syntax.parse import parse
 
 EXAMPLES = sorted((Path(__file__).parent / "front" / "examples").glob("*.pbac"))
 

@@ -10,7 +10,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from pbac.base.limits import AUTOMATON_STATES_MAX, PATTERN_CHARACTERS_MAX
-from pbac.lang.patterns import PatternError, glob, regex
+from pbac.lang.evaluate.patterns import PatternError, glob, regex
 
 
 def slow_glob(pattern, separators):

@@ -10,10 +10,10 @@ from hypothesis import strategies as st
 
 from pbac.base.source import Source
 from pbac.lang import nodes
-from pbac.lang.measure import measure
-from pbac.lang.parse import parse
-from pbac.lang.paths import children
-from pbac.lang.resolve import resolve
+from pbac.lang.evaluate.paths import children
+from pbac.lang.resolve.measure import measure
+from pbac.lang.resolve.resolve import resolve
+from pbac.lang.syntax.parse import parse
 
 
 def files(*texts):

@@ -6,7 +6,7 @@ import pytest
 
 from pbac.base.diagnostics import PolicyError
 from pbac.base.source import Source
-from pbac.lang.parse import parse
+from pbac.lang.syntax.parse import parse
 
 
 def complaints(text):

@@ -6,7 +6,7 @@ import pytest
 
 from pbac.base.limits import TEXT_CHARACTERS_MAX, TEXT_VALUE_CHARACTERS_MAX
 from pbac.lang import nodes
-from pbac.lang.texts import render_text
+from pbac.lang.evaluate.texts import render_text
 
 
 def rendered(make, *parts, data=None, **roots):

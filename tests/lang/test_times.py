@@ -10,8 +10,8 @@ from zoneinfo import ZoneInfo, _common
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from pbac.lang import times
-from pbac.lang.truth import UNKNOWN
+from pbac.lang.evaluate import times
+from pbac.lang.evaluate.truth import UNKNOWN
 
 FILES = importlib.resources.files("tzdata")
 NAMES = (FILES / "zones").read_text("utf-8").split()

@@ -12,9 +12,9 @@ from hypothesis import strategies as st
 from lark import Token as LarkToken
 from lark import UnexpectedInput
 
-from pbac.lang import mistake, tables, tree
-from pbac.lang.grammar import make_tables, render_tables
-from pbac.lang.tree import Branch, Token, read_tree
+from pbac.lang.syntax import mistake, tables, tree
+from pbac.lang.syntax.grammar import make_tables, render_tables
+from pbac.lang.syntax.tree import Branch, Token, read_tree
 
 ROOT = Path(__file__).parent.parent.parent
 TEXTS = [
@@ -90,7 +90,7 @@ def damaged(text, chance):
 def test_the_kept_tables_are_what_lark_makes_of_the_grammar():
     kept = (ROOT / "grammar" / tables.TABLES_FILE).read_text("utf-8")
     assert kept == render_tables(make_tables(tables.grammar_text())), (
-        "write them anew: python -m pbac.lang.grammar"
+        "write them anew: python -m pbac.lang.syntax.grammar"
     )
 
 

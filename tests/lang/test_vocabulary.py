@@ -5,9 +5,9 @@ from __future__ import annotations
 import pytest
 
 from pbac.base.source import Source
-from pbac.lang import vocabulary
 from pbac.lang.compile import compile_program
-from pbac.lang.vocabulary import VocabularyError, read_vocabulary
+from pbac.lang.kinds import vocabulary
+from pbac.lang.kinds.vocabulary import VocabularyError, read_vocabulary
 
 A = Source("a.pbac", "package a on server shop\npermit x on tool refund when args.amount > 100\n")
 SCHEMA = {"type": "object", "properties": {"amount": {"type": "number"}}, "required": ["amount"]}

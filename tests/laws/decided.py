@@ -9,8 +9,8 @@ from lang.strategies import TIERS
 from pdp.oracle import NOW, applies
 
 from pbac.gateway.issuance import TOKEN_DUTIES, grant_scopes
-from pbac.lang.interpret import outcomes
-from pbac.lang.truth import Truth
+from pbac.lang.evaluate.interpret import outcomes
+from pbac.lang.evaluate.truth import Truth
 from pbac.model.decision import Duty
 from pbac.oauth.model import Client
 from pbac.pdp.delegation import narrowed

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from lang.strategies import and_, default, has, is_kind, lit, op, path
 
-from pbac.lang.truth import UNKNOWN
+from pbac.lang.evaluate.truth import UNKNOWN
 from pbac.model.values import MISSING
 
 SCALARS = ("null", "boolean", "number", "string")

@@ -39,7 +39,7 @@ from pdp.oracle import NOW, SERVERS, TOOL_PATTERNS, TOOLS, assembled
 
 from pbac.base.source import NOWHERE
 from pbac.lang import nodes
-from pbac.lang.functions import FUNCTIONS
+from pbac.lang.evaluate.functions import FUNCTIONS
 from pbac.model.request import DecisionRequest
 
 TEXTS = ["", "a", "b", "acme", "acme/api", "/srv/x", "10.0.0.7", "http://b/x", "2.1"]

@@ -43,15 +43,14 @@ from pdp.oracle import assembled, of_rules, scan, told
 
 from pbac.base.source import Source
 from pbac.duties.table import DutyConflict, join
+from pbac.lang.check.cost import steps_of
 from pbac.lang.compile import program_version
-from pbac.lang.cost import steps_of
-from pbac.lang.functions import FUNCTIONS
-from pbac.lang.generate import Question, generate_rule
-from pbac.lang.interpret import truth
-from pbac.lang.interpret import value as interpreted
-from pbac.lang.program import DOUBT
-from pbac.lang.truth import UNKNOWN, Truth
-from pbac.lang.write_values import Materials
+from pbac.lang.evaluate.functions import FUNCTIONS
+from pbac.lang.evaluate.interpret import truth
+from pbac.lang.evaluate.interpret import value as interpreted
+from pbac.lang.evaluate.truth import UNKNOWN, Truth
+from pbac.lang.generate.generate import Question, generate_rule
+from pbac.lang.program import DOUBT, Materials
 from pbac.model.decision import Cause, Decision, Duty
 from pbac.model.request import DecisionRequest
 from pbac.model.values import MISSING

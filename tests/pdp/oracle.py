@@ -12,11 +12,10 @@ from hypothesis import strategies as st
 
 from pbac.base.source import Source
 from pbac.lang.compile import compile_program, compile_rules
-from pbac.lang.generate import Question, generate_rule
-from pbac.lang.interpret import blame, condition
-from pbac.lang.program import CompiledPackage, Program
-from pbac.lang.truth import Truth
-from pbac.lang.write_values import Prepared
+from pbac.lang.evaluate.interpret import blame, condition
+from pbac.lang.evaluate.truth import Truth
+from pbac.lang.generate.generate import Question, generate_rule
+from pbac.lang.program import CompiledPackage, Prepared, Program
 from pbac.model.decision import Duty
 from pbac.model.request import DecisionRequest
 from pbac.pdp.delegation import narrowed

@@ -8,9 +8,10 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from pbac.base.source import NOWHERE
-from pbac.lang import interpret, nodes, targets
-from pbac.lang.paths import children
-from pbac.lang.truth import Truth, conjunction, negation, truth_of
+from pbac.lang import nodes
+from pbac.lang.evaluate import interpret, targets
+from pbac.lang.evaluate.paths import children
+from pbac.lang.evaluate.truth import Truth, conjunction, negation, truth_of
 from pbac.pdp.cases import CaseResult, run_tests
 from pbac.pdp.coverage import counted, measure, percent
 from pbac.pdp.coverage_text import coverage_json, render_annotated, render_lcov, render_table

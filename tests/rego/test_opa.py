@@ -13,7 +13,7 @@ from rego.opa import RECORDED, _input, decided_by_opa, twins
 from rego.twins import whole
 
 from pbac.base.source import Source
-from pbac.lang.patterns import PatternError, regex
+from pbac.lang.evaluate.patterns import PatternError, regex
 from pbac.model.decision import Cause
 from pbac.model.request import DecisionRequest
 from pbac.pdp.administration import prepare

@@ -13,10 +13,10 @@ from typing import Any
 
 from pbac.base.source import Source
 from pbac.lang import nodes
-from pbac.lang.interpret import value
-from pbac.lang.parse import parse
-from pbac.lang.truth import UNKNOWN, Truth, conjunction, disjunction, negation
-from pbac.lang.words import RESERVED
+from pbac.lang.evaluate.interpret import value
+from pbac.lang.evaluate.truth import UNKNOWN, Truth, conjunction, disjunction, negation
+from pbac.lang.syntax.parse import parse
+from pbac.lang.syntax.words import RESERVED
 from pbac.model.request import FIELDS, UNDETERMINED_WHEN_LISTING, DecisionRequest
 from pbac.pdp.administration import prepare
 from pbac.pdp.engine import decide

@@ -26,7 +26,7 @@ from support.bad_input import META, eventually
 
 from pbac.base.diagnostics import PolicyError
 from pbac.base.source import Source
-from pbac.lang.parse import parse
+from pbac.lang.syntax.parse import parse
 from pbac.model.decision import Cause
 from pbac.pdp.administration import prepare
 from pbac.pdp.engine import decide

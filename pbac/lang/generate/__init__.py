@@ -1,0 +1,1 @@
+"""Rules into Python functions, through syntax trees of our own making. `generate` is the door."""

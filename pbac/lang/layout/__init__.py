@@ -1,0 +1,1 @@
+"""One canonical layout of a file. `format` is the door."""
