@@ -8,7 +8,7 @@ theirs. Any other rule can be about tools nobody described, and its `args` stays
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from typing import Final, TypeAlias
 
@@ -40,30 +40,46 @@ class Typing:
         key = tuple(servers)
         if key not in self.offers:
             tools = [tool for name in key for tool in self.schema.servers[name].tools.values()]
-            self.offers[key] = _Offer(schema=self.schema, servers=key, tools=tools)
+            self.offers[key] = _offer(self.schema, key, tools)
         return self.offers[key]
+
+
+def _offer(schema: Schema, servers: tuple[str, ...], tools: Sequence[KnownTool]) -> _Offer:
+    scopes = dict.fromkeys(tool.scope for tool in tools)
+    return _Offer(
+        schema=schema,
+        servers=servers,
+        tools=tools,
+        names={
+            "tool": tuple(dict.fromkeys(tool.name for tool in tools)),
+            "scope": tuple(scope for scope in scopes if scope is not None),
+        },
+        scoped=None not in scopes,
+    )
 
 
 @dataclass(slots=True, kw_only=True)
 class _Offer:
-    """The tools of some servers, and what is known of the patterns that were held against them."""
+    """The tools of some servers, and what is known of the patterns that were held against them.
+
+    Attributes:
+        names: by what clauses are about: the names of all tools, and the scopes they need.
+        scoped: every tool says which scope it needs.
+    """
 
     schema: Schema
     servers: tuple[str, ...]
     tools: Sequence[KnownTool]
+    names: Mapping[str, tuple[str, ...]]
+    scoped: bool
     matched: dict[tuple[str, str], frozenset[str]] = field(default_factory=dict)
     chosen: dict[_Clauses, tuple[Schema, tuple[str, ...]]] = field(default_factory=dict)
-
-    def names(self, what: str) -> list[str]:
-        """The names of all tools, or the scopes they need."""
-        found = [tool.name if what == "tool" else tool.scope for tool in self.tools]
-        return list(dict.fromkeys(name for name in found if name is not None))
 
     def matching(self, what: str, pattern: str) -> frozenset[str]:
         """The names that a pattern holds for."""
         key = what, pattern
         if key not in self.matched:
-            self.matched[key] = frozenset(filter(_matcher(what, (pattern,)), self.names(what)))
+            self.matched[key] = frozenset(filter(_matcher(what, (pattern,)), self.names[what]))
         return self.matched[key]
 
     def choose(self, clauses: _Clauses) -> tuple[Schema, tuple[str, ...]]:
@@ -176,25 +192,25 @@ def _check_tool_names(rule: nodes.Rule, offer: _Offer, checking: Checking) -> No
     for clause in _clauses(rule.what, "tool"):
         for pattern in clause.names:
             if not offer.matching("tool", pattern.text):
-                names = offer.names("tool")
+                names = offer.names["tool"]
                 message = f"no tool of {_servers(offer.servers)} is called `{pattern.text}`"
                 help_ = did_you_mean(pattern.text, names) or f"there is {_some(names)}"
                 checking.complain("unknown-tool", message, pattern.span, help=help_)
         for pattern in clause.without:
             if "*" in pattern.text or offer.matching("tool", pattern.text):
                 continue
-            if near := did_you_mean(pattern.text, offer.names("tool")):
+            if near := did_you_mean(pattern.text, offer.names["tool"]):
                 message = f"`except {pattern.text}` takes nothing out: no tool is called so"
                 checking.warn("unknown-exception", message, pattern.span, help=near)
 
 
 def _warn_about_scopes(rule: nodes.Rule, offer: _Offer, checking: Checking) -> None:
-    if any(tool.scope is None for tool in offer.tools):
+    if not offer.scoped:
         return
     for clause in _clauses(rule.what, "scope"):
         for pattern in clause.names:
             if not offer.matching("scope", pattern.text):
-                scopes = offer.names("scope")
+                scopes = offer.names["scope"]
                 message = f"no tool needs the scope `{pattern.text}`"
                 help_ = did_you_mean(pattern.text, scopes) or f"tools need {_some(scopes)}"
                 checking.warn("unneeded-scope", message, pattern.span, help=help_)
