@@ -356,6 +356,11 @@ def test_depth_is_allowed_up_to_its_bound():
     assert codes("package p forbid x when " + "not " * 32 + "args.a") == ["expression-too-deep"]
 
 
+def test_a_path_is_no_longer_than_values_are_deep():
+    assert len(condition("args" + ".a" * 64 + " == 1").operands[0].steps) == 64
+    assert codes("package p forbid x when args" + ".a" * 65 + " == 1") == ["expression-too-deep"]
+
+
 def test_a_deep_constant_is_a_diagnostic():
     given_ = 'package p test "t" args { a: ' + "[" * 40 + "]" * 40 + " } call a => deny"
     assert codes(given_) == ["expression-too-deep"]

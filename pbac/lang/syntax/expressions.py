@@ -10,7 +10,7 @@ import re
 from collections.abc import Callable, Iterator
 from typing import Final, TypeAlias, cast
 
-from pbac.base.limits import EXPRESSION_DEPTH_MAX
+from pbac.base.limits import EXPRESSION_DEPTH_MAX, JSON_DEPTH_MAX
 from pbac.base.source import Span
 from pbac.lang import nodes
 from pbac.lang.evaluate.times import local_time
@@ -45,6 +45,15 @@ def expression(reading: Reading, part: Part, depth: int = 1) -> nodes.Expression
 def path(reading: Reading, branch: Branch, depth: int = 1) -> nodes.Path:
     """`args.owner`, `data.orgs[user.id]`."""
     root, *steps = branch.children
+    if len(steps) > JSON_DEPTH_MAX:
+        reading.complain(
+            "expression-too-deep",
+            f"this path has {len(steps)} steps, and no value is nested deeper than "
+            f"{JSON_DEPTH_MAX} levels",
+            reading.span(branch),
+            help="leave out what cannot be there",
+        )
+        del steps[JSON_DEPTH_MAX:]
     return nodes.Path(
         span=reading.span(branch),
         root=name(reading, cast("Token", root), "a value", "an expression is missing here"),
