@@ -26,9 +26,11 @@ def command(path: Path, *, as_json: bool, **options: Any) -> None:
     A denial is an answer: it ends with 0, like a permit. Mistakes end with 1.
     """
     from pbac.pdp.engine import decide
+    from pbac.pdp.telling import tell
 
     policy_set = require_policy_set(path)
-    decision = decide(policy_set, request_of(policy_set, **options))
+    request = request_of(policy_set, **options)
+    decision = tell(policy_set, request, decide(policy_set, request))
     if as_json:
         echo_json(decision)
     else:

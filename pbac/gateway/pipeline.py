@@ -46,6 +46,7 @@ from pbac.model.decision import Decision, Effect
 from pbac.model.request import DecisionRequest
 from pbac.pdp.engine import arguments_read, decide
 from pbac.pdp.policy_set import PolicySet
+from pbac.pdp.telling import tell
 
 DECISION_HEADER: Final = "Pbac-Decision"
 """Names the decision on every answer to a call, so that a log line leads to its record."""
@@ -110,7 +111,7 @@ def rule(gateway: Gateway, policy_set: PolicySet, caller: Caller, call: ToolCall
             now_ms, ip=caller.ip, client=caller.client, name=gateway.settings.environment
         ),
     )
-    decision = decide(policy_set, request)
+    decision = tell(policy_set, request, decide(policy_set, request))
     plan = join(decision.duties)
     if tool is None:
         refusal: Refusal | None = unknown_tool(call.name)

@@ -50,7 +50,8 @@ class Decision(msgspec.Struct, frozen=True, kw_only=True):
         duties: of every requirement that applied, in rule-name order; not yet joined.
         unknown: paths to blame, when a forbid or requirement applied because it could not be
             ruled out (Law 2).
-        reason: text the *agent* may see; `internal` is for operator and record only.
+        reason: text the *agent* may see; `internal` is for operator and record only. Both, and
+            `help`, are "" until they are told (`pdp.telling`).
         help: what would help, for the agent; "" when nothing is known.
         shadow: names of `@shadow` rules that would have applied; nothing follows from them.
         policy_version: digest of the policy set that decided.

@@ -22,6 +22,7 @@ from pbac.pdp.engine import decide, grant_scope, shown
 from pbac.pdp.expected import write_expectation
 from pbac.pdp.index import ISSUE
 from pbac.pdp.policy_set import PolicySet
+from pbac.pdp.telling import tell
 
 NOW_MS: Final = 1_767_261_600_000
 """2026-01-01T10:00:00Z, a Thursday: what time it is in a test that does not say."""
@@ -141,7 +142,8 @@ def _expect(
             got = "shown" if shown(policy_set, request) else "hidden"
             return replace(result, passed=got == step.outcome, got=got)
         case "call":
-            return _judge(result, package, step, decide(policy_set, request))
+            decision = tell(policy_set, request, decide(policy_set, request))
+            return _judge(result, package, step, decision)
         case "issue":
             calls = tuple(_calls_needing(package, step.subject, world))
             decision = grant_scope(policy_set, request, calls)

@@ -12,43 +12,41 @@ interpreter is asked whom to blame: slow, but only when something unknown has ma
 
 Law 8. A request with a chain is decided with the lowest tier in it (`delegation`).
 
-Speed. A plan answers with an integer, the rules that a decision follows from. Most decisions that
-follow from the same rules are equal, so a plan keeps the ones it has built by that integer; what
-depends on the request (texts with values, blame) is built each time. Whatever is kept equals what
-would be built, so nobody can tell.
+Speed. A plan answers with an integer, the rules that a decision follows from. Decisions that follow
+from the same rules are equal, so a plan keeps the ones it has built by that integer; only blame
+depends on the request and is found each time. Whatever is kept equals what would be built, so
+nobody can tell. Texts are for one request, and rendered by `telling` for those who read them.
 """
 
 from __future__ import annotations
 
 import traceback
-from collections.abc import Iterable, Mapping
-from typing import Any, Final, TypeAlias
+from collections.abc import Iterable
+from typing import Any, Final
 
 from msgspec.structs import replace
 
 from pbac.base.limits import ANSWERS_KEPT_MAX
 from pbac.base.lookalikes import Names
-from pbac.lang import nodes
-from pbac.lang.evaluate.interpret import blame, outcomes
-from pbac.lang.evaluate.texts import render_text
+from pbac.lang.evaluate.interpret import outcomes
 from pbac.lang.evaluate.truth import Truth
-from pbac.lang.program import DOUBT, CompiledRule, Data
+from pbac.lang.program import DOUBT, Data
 from pbac.model.decision import Cause, Decision, Effect
 from pbac.model.request import DecisionRequest
-from pbac.pdp.delegation import NOBODY, acts_alone, narrowed
+from pbac.pdp.delegation import NOBODY, narrowed
 from pbac.pdp.index import key_of
-from pbac.pdp.plan import Candidate, Candidates, Higher, Plan
+from pbac.pdp.plan import Candidate, Candidates, Plan
 from pbac.pdp.policy_set import PolicySet
-from pbac.pdp.reasons import doubt, joined, what_helps
+from pbac.pdp.telling import blamed, tell, united
 
 _FAULT_CHARACTERS_MAX: Final = 8_000
 
-_Blamed: TypeAlias = Mapping[str, tuple[str, ...]]
-"""Rule name → paths, for the rules that applied because they could not be ruled out."""
-
 
 def decide(policy_set: PolicySet, request: DecisionRequest) -> Decision:
-    """The decision on one call. Total: a defect of ours is a denial with its traceback inside."""
+    """The decision on one call, its texts untold (`telling.tell`).
+
+    Total: a defect of ours is a denial with its traceback inside.
+    """
     try:
         if request.chain.get("actors", NOBODY) != NOBODY:  # written out: most requests end here
             request = narrowed(request, policy_set.tiers)
@@ -82,86 +80,28 @@ def _find_plan(policy_set: PolicySet, request: DecisionRequest) -> Plan:
 
 def _answer(policy_set: PolicySet, request: DecisionRequest, plan: Plan, applied: int) -> Decision:
     """The decision that follows from the rules that applied; kept when it may be."""
-    if not applied:
-        return _not_permitted(policy_set, request, plan)
     rules = plan.chosen(applied)
     if applied & DOUBT:
-        return _decision(policy_set, request, rules, _blame(policy_set, request, rules))
-    return _kept(plan, applied, _decision(policy_set, request, rules, {}), rules)
-
-
-def _kept(plan: Plan, by: int | Higher, answer: Decision, rules: Candidates) -> Decision:
-    """The answer, which the next request that follows from the same gets too, where it may."""
-    told = any(candidate.told for candidate in rules)
-    if not told and len(plan.answers) < ANSWERS_KEPT_MAX:
-        plan.answers[by] = answer
+        return _decision(policy_set, rules, united(blamed(policy_set, request, rules)))
+    answer = _decision(policy_set, rules, ())
+    if len(plan.answers) < ANSWERS_KEPT_MAX:
+        plan.answers[applied] = answer
     return answer
 
 
-def _decision(
-    policy_set: PolicySet, request: DecisionRequest, applied: Candidates, blamed: _Blamed
-) -> Decision:
-    rules = _in_order(applied)
-    deciding = tuple(rule.name for rule in rules if rule.effect != "require")
-    unknown = _united(blamed)
-    internal = joined(_text(rule.node.internal, policy_set, request) for rule in rules)
-    if applied[0].rule.effect == "permit":
-        return Decision(
-            effect=Effect.PERMIT,
-            cause=Cause.PERMITTED,
-            policy_version=policy_set.version,
-            rules=deciding,
-            duties=tuple(duty for rule in rules for duty in rule.duties),
-            unknown=unknown,
-            internal=internal,
-        )
-    reasons = [
-        doubt(rule.name, blamed[rule.name])
-        if rule.name in blamed
-        else _text(rule.node.because, policy_set, request)
-        for rule in rules
-    ]
+def _decision(policy_set: PolicySet, applied: Candidates, unknown: tuple[str, ...]) -> Decision:
+    """Of rules that are all forbids, or permits and then requires."""
+    rules = sorted((candidate.rule for candidate in applied), key=lambda rule: rule.name)
+    permitted = any(rule.effect == "permit" for rule in rules)
+    cause = Cause.PERMITTED if permitted else Cause.FORBIDDEN if rules else Cause.NOT_PERMITTED
     return Decision(
-        effect=Effect.DENY,
-        cause=Cause.FORBIDDEN,
+        effect=Effect.PERMIT if permitted else Effect.DENY,
+        cause=cause,
         policy_version=policy_set.version,
-        rules=deciding,
+        rules=tuple(rule.name for rule in rules if rule.effect != "require"),
+        duties=tuple(duty for rule in rules for duty in rule.duties) if permitted else (),
         unknown=unknown,
-        reason=joined(reasons),
-        internal=internal,
-        help=what_helps(unknown, request),
     )
-
-
-def _not_permitted(policy_set: PolicySet, request: DecisionRequest, plan: Plan) -> Decision:
-    """Nothing permits it. What the permits for such calls say is why, another tier may help."""
-    near = _nearest(policy_set, request, plan)
-    answer = plan.answers.get(near) if near else None
-    if answer is not None:
-        return answer
-    permits = plan.permits + plan.beyond
-    answer = Decision(
-        effect=Effect.DENY,
-        cause=Cause.NOT_PERMITTED,
-        policy_version=policy_set.version,
-        reason=joined(_text(each.rule.node.because, policy_set, request) for each in permits),
-        help=near.help if near else "",
-    )
-    # Where another tier might help, nothing but asking can say that none does.
-    return answer if plan.higher and not near else _kept(plan, near or 0, answer, permits)
-
-
-def _nearest(policy_set: PolicySet, request: DecisionRequest, plan: Plan) -> Higher | None:
-    """The lowest tier that would be permitted this very call, found by deciding for it."""
-    if not acts_alone(request):
-        return None  # another tier of the caller alone would not be the lowest of its chain
-    for higher in plan.higher:
-        raised = replace(request, agent={**request.agent, "tier": higher.tier})
-        raised_plan = _find_plan(policy_set, raised)
-        applied = raised_plan.ask(raised, policy_set.data)
-        if applied and raised_plan.chosen(applied)[0].rule.effect == "permit":
-            return higher
-    return None
 
 
 def _with_shadows(
@@ -192,28 +132,6 @@ def _trace(policy_set: PolicySet, request: DecisionRequest) -> str:
     except Exception:  # noqa: BLE001 - the same one again, nearer to its rule
         return traceback.format_exc()
     return trace
-
-
-def _blame(policy_set: PolicySet, request: DecisionRequest, applied: Candidates) -> _Blamed:
-    data, tiers = policy_set.data, policy_set.tiers
-    return {
-        each.rule.name: blame(each.rule.node, request, data, tiers, each.rule.servers)
-        for each in applied
-        if each.rule.effect != "permit" and each.ask(request, data) & DOUBT
-    }
-
-
-def _in_order(applied: Candidates) -> list[CompiledRule]:
-    return sorted((candidate.rule for candidate in applied), key=lambda rule: rule.name)
-
-
-def _united(blamed: _Blamed) -> tuple[str, ...]:
-    """Every path once, in rule-name order."""
-    return tuple(dict.fromkeys(path for name in sorted(blamed) for path in blamed[name]))
-
-
-def _text(text: nodes.Text | None, policy_set: PolicySet, request: DecisionRequest) -> str:
-    return render_text(text, request, policy_set.data) if text else ""
 
 
 def _applying(candidates: Candidates, request: DecisionRequest, data: Data) -> Candidates:
@@ -295,7 +213,8 @@ def _grant(
     plan, data = _find_plan(policy_set, request), policy_set.data
     forbids = _applying(plan.forbids, request, data)
     if forbids:
-        return _decision(policy_set, request, forbids, _blame(policy_set, request, forbids))
+        denied = _decision(policy_set, forbids, united(blamed(policy_set, request, forbids)))
+        return tell(policy_set, request, denied)
     possible = (_possible_permits(policy_set, replace(request, call=call)) for call in calls)
     permits = next(filter(None, possible), ())
     if not permits:
@@ -308,6 +227,6 @@ def _grant(
         cause=Cause.PERMITTED,
         policy_version=policy_set.version,
         rules=tuple(sorted(candidate.rule.name for candidate in permits)),
-        duties=tuple(duty for rule in _in_order(requires) for duty in rule.duties),
-        unknown=_united(_blame(policy_set, request, requires)),
+        duties=tuple(duty for candidate in requires for duty in candidate.rule.duties),
+        unknown=united(blamed(policy_set, request, requires)),
     )

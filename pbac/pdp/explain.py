@@ -30,6 +30,7 @@ from pbac.pdp.engine import decide
 from pbac.pdp.explain_clauses import ClauseExplained, ClauseReader, TruthWord
 from pbac.pdp.near_misses import NearMiss, near_misses
 from pbac.pdp.policy_set import PolicySet
+from pbac.pdp.telling import tell
 
 _ORDER: Final = ("forbid", "permit", "require")
 _SAID_OTHERWISE: Final = frozenset({"expires", "shadow"})
@@ -76,7 +77,7 @@ class Explanation(msgspec.Struct, frozen=True, kw_only=True):
 def explain(policy_set: PolicySet, request: DecisionRequest) -> Explanation:
     """Decide a call, and say why. Clauses are quoted from `policy_set.texts`."""
     request = narrowed(request, policy_set.tiers)
-    decision = decide(policy_set, request)
+    decision = tell(policy_set, request, decide(policy_set, request))
     explained, elsewhere = explain_rules(policy_set, request, decision)
     denied = decision.cause in (Cause.NOT_PERMITTED, Cause.FORBIDDEN)
     return Explanation(

@@ -353,11 +353,6 @@ def _candidate(rule: CompiledRule, known: _Known) -> Candidate:
             for condition in rule.node.conditions
             for path in paths_in(condition.expression)
         ),
-        told=any(
-            isinstance(part, nodes.Path)
-            for text in (rule.node.because, rule.node.internal)
-            for part in (text.parts if text else ())
-        ),
     )
 
 

@@ -48,7 +48,6 @@ class Candidate:
         sure: the target is true; otherwise it is unknown, and the rule a forbid or require.
         settled: nothing is left, so it applies.
         undetermined: its clauses read what is not known yet when tools are listed (Law 6).
-        told: what a decision says because of it depends on the request (texts with values).
     """
 
     rule: CompiledRule
@@ -56,7 +55,6 @@ class Candidate:
     sure: bool
     settled: bool
     undetermined: bool
-    told: bool
 
     def ask(self, request: DecisionRequest, data: Data) -> int:
         """Does it apply? As a function of one rule answers."""
@@ -158,7 +156,7 @@ class Plan:
         self.higher = higher
         self.candidates = self.forbids + self.permits + self.requires
         self.ask: Ask = self.ask_at_first if self.candidates else _nothing_applies
-        self.answers: dict[int | Higher, Decision] = {}
+        self.answers: dict[int, Decision] = {}
         self._functions = functions
         self._arguments: Names | None = None
 

@@ -42,6 +42,16 @@ class PolicySet:
         every = [rule for package in self.program.packages for rule in package.rules]
         return tuple(sorted(every, key=lambda rule: rule.name))
 
+    @cached_property
+    def by_name(self) -> Mapping[str, CompiledRule]:
+        """Every rule by its qualified name."""
+        return {rule.name: rule for rule in self.rules}
+
+    @cached_property
+    def with_internal(self) -> frozenset[str]:
+        """The names of rules that tell operators something."""
+        return frozenset(rule.name for rule in self.rules if rule.node.internal)
+
     @property
     def sealed(self) -> frozenset[str]:
         """The names of the sealed packages."""

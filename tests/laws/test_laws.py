@@ -39,7 +39,7 @@ from laws.decided import (
     token_forbids,
     truth_of,
 )
-from pdp.oracle import assembled, of_rules, scan, told
+from pdp.oracle import answer, assembled, of_rules, scan, told
 
 from pbac.base.source import Source
 from pbac.duties.table import DutyConflict, join
@@ -211,12 +211,12 @@ def test_law_5_a_record_replayed_gives_the_same_decision_bit_for_bit(law):
         policy_set = random.policy_set(chance)
         asked = random.requests(chance, REQUESTS)
         records = [msgspec.json.encode(each) for each in asked]
-        decisions = [msgspec.json.encode(decide(policy_set, each)) for each in asked]
+        decisions = [msgspec.json.encode(answer(policy_set, each)) for each in asked]
         assert [msgspec.json.encode(each) for each in asked] == records
         again = of_rules(policy_set.rules, policy_set.program.packages[0].servers)
         for number in chance.mixed(range(REQUESTS)):
             read = msgspec.json.decode(records[number], type=DecisionRequest)
-            assert msgspec.json.encode(decide(again, read)) == decisions[number]
+            assert msgspec.json.encode(answer(again, read)) == decisions[number]
             decision = msgspec.json.decode(decisions[number], type=Decision)
             assert decision.policy_version == policy_set.version
             seen[decision.cause.value] += 1

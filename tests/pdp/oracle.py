@@ -19,7 +19,9 @@ from pbac.lang.program import CompiledPackage, Prepared, Program
 from pbac.model.decision import Duty
 from pbac.model.request import DecisionRequest
 from pbac.pdp.delegation import narrowed
+from pbac.pdp.engine import decide
 from pbac.pdp.policy_set import PolicySet, policy_set_of
+from pbac.pdp.telling import tell
 
 TIERS = ("read_only", "ci_agent", "developer", "trusted")
 NOW = 1_767_261_600_000
@@ -51,6 +53,11 @@ def request(tool="get_x", **roots):
     }
     call = {"method": "tools/call", "tool": tool, "server": "github", **roots.pop("call", {})}
     return DecisionRequest(**{**ordinary, **roots, "call": call})
+
+
+def answer(policy_set, asked):
+    """The decision with its texts, as the gateway wants it."""
+    return tell(policy_set, asked, decide(policy_set, asked))
 
 
 # --- the oracle ----------------------------------------------------------------------------

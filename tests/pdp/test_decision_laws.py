@@ -27,10 +27,10 @@ def test_an_indexed_decision_is_a_scan_by_the_interpreter(make, oracle, prove):
 def test_what_is_kept_cannot_be_told_from_what_is_built(make, oracle, prove):
     @given(oracle.policy_sets(make), st.lists(oracle.requests(make), min_size=2, max_size=6))
     def check(policy_set, requests):
-        used = [decide(policy_set, asked) for asked in requests]
+        used = [oracle.answer(policy_set, asked) for asked in requests]
         for asked, decision in zip(requests, used, strict=True):
             fresh = oracle.of_rules(policy_set.rules, policy_set.program.packages[0].servers)
-            assert decide(fresh, asked) == decision
+            assert oracle.answer(fresh, asked) == decision
 
     prove(check)
 
@@ -63,7 +63,7 @@ def test_a_forbid_that_cannot_be_evaluated_denies_and_is_blamed(make, oracle, pr
         assume(asked.call.get("method") != "token/issue")
         doubtful = make.rule(effect, make.when(make.op("==", "$args.never_sent", 1)))
         permit = make.rule("permit", make.on_any())
-        decision = decide(oracle.assembled([permit, doubtful]), asked)
+        decision = oracle.answer(oracle.assembled([permit, doubtful]), asked)
         assert decision.effect is (Effect.DENY if effect == "forbid" else Effect.PERMIT)
         assert decision.unknown == ("args.never_sent",)
         if effect == "forbid":
@@ -176,7 +176,7 @@ def test_a_tier_that_is_said_to_help_does(make, oracle, prove):
     @given(oracle.policy_sets(make), oracle.requests(make), st.lists(permits, max_size=2))
     def check(policy_set, asked, more):
         policy_set = oracle.assembled([*(rule.node for rule in policy_set.rules), *more])
-        decision = decide(policy_set, asked)
+        decision = oracle.answer(policy_set, asked)
         if "an agent of tier" not in decision.help:
             return
         tier = decision.help.split("`")[1]

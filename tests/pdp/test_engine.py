@@ -18,7 +18,7 @@ def ask(oracle):
     """Decide one call by a policy text."""
 
     def decision(text, tool="get_x", data=None, **roots):
-        return decide(oracle.policies(text, data=data), oracle.request(tool, **roots))
+        return oracle.answer(oracle.policies(text, data=data), oracle.request(tool, **roots))
 
     return decision
 
@@ -69,7 +69,7 @@ BIG = 'forbid big when args.amount > 100 because "too much: {args.amount}"\nperm
 def test_a_forbid_that_is_true_gives_its_reason_with_this_requests_values(ask, oracle):
     policy_set = oracle.policies(BIG)
     for amount in (500, 900, 500):
-        decision = decide(policy_set, oracle.request(args={"amount": amount}))
+        decision = oracle.answer(policy_set, oracle.request(args={"amount": amount}))
         assert decision.reason == f"too much: {amount}"
         assert (decision.unknown, decision.help) == ((), "")
     assert decide(policy_set, oracle.request(args={"amount": 5})).permitted
