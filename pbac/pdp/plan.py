@@ -29,11 +29,16 @@ from pbac.lang.generate.generate import (
     constants_of,
     generate_plan,
     plan_code,
+    screen_for,
     shape_of,
 )
+from pbac.lang.generate.screens import Screen
 from pbac.lang.program import DOUBT, Ask, CompiledRule, Data, bit_of
 from pbac.model.decision import Decision
 from pbac.model.request import DecisionRequest
+
+SCREENED_RULES_MIN: Final = 4
+"""Rules of a shape in one plan, from which on a test for all of them pays."""
 
 ASKED: Final = {"forbid": "forbids", "permit": "permits", "require": "requires"}
 PARTS: Final = (*ASKED.values(), "shadows", "beyond")
@@ -86,7 +91,8 @@ class Functions:
     def __init__(self) -> None:
         self._shapes: dict[Candidate, Shape] = {}
         self._numbers: dict[str, int] = {}
-        self._codes: dict[tuple[tuple[int, bool], ...], CodeType] = {}
+        self._codes: dict[tuple[tuple[int, tuple[bool, bool]], ...], CodeType] = {}
+        self._screens: dict[int, Screen | None] = {}
         self._constants: dict[Candidates, object] = {}
 
     def __len__(self) -> int:
@@ -97,6 +103,7 @@ class Functions:
         self._shapes.clear()
         self._numbers.clear()
         self._codes.clear()
+        self._screens.clear()
         self._constants.clear()
 
     def in_order(self, part: Candidates) -> Candidates:
@@ -108,18 +115,34 @@ class Functions:
         groups = {number: tuple(group) for number, group in groupby(candidates, key=self._number)}
         if len(groups) > PLAN_SHAPES_MAX:
             return None
-        key = tuple((number, len(group) > 1) for number, group in groups.items())
-        if key not in self._codes:
-            self._codes[key] = plan_code(
-                [Group(first=group[0].question(), many=len(group) > 1) for group in groups.values()]
+        made = [
+            Group(
+                first=group[0].question(),
+                many=len(group) > 1,
+                screened=self._screen(number, group) is not None,
             )
-        return generate_plan(self._codes[key], list(map(self._constants_of, groups.values())))
+            for number, group in groups.items()
+        ]
+        key = tuple(zip(groups, ((one.many, one.screened) for one in made), strict=True))
+        if key not in self._codes:
+            self._codes[key] = plan_code(made)
+        given = [self._constants_of(number, group) for number, group in groups.items()]
+        return generate_plan(self._codes[key], given)
 
-    def _constants_of(self, group: Candidates) -> object:
+    def _constants_of(self, number: int, group: Candidates) -> object:
         """Of candidates with one shape: the same object for all plans that ask the same."""
         if group not in self._constants:
-            self._constants[group] = constants_of([self._shapes[each] for each in group])
+            shapes = [self._shapes[each] for each in group]
+            self._constants[group] = constants_of(shapes, self._screen(number, group))
         return self._constants[group]
+
+    def _screen(self, number: int, group: Candidates) -> Screen | None:
+        """The screen of a shape, where there are enough rules for one."""
+        if len(group) < SCREENED_RULES_MIN:
+            return None
+        if number not in self._screens:
+            self._screens[number] = screen_for(group[0].question())
+        return self._screens[number]
 
     def _number(self, candidate: Candidate) -> int:
         """Of its shape."""

@@ -12,8 +12,8 @@ from collections.abc import Iterable, Sequence
 from typing import Final
 
 _OWN_NAME: Final = re.compile(
-    r"(?:[vgrp][0-9]+|nothing|rules|applied|bit|first|request|data|[a-z_]+_value|some|every|"
-    r"is_kind|known|present|step|MISSING|UNKNOWN|record|string|integer|decimal)"
+    r"(?:[gpqrsvw][0-9]+|nothing|rules|applied|bit|first|request|data|[a-z_]+_value|some|every|"
+    r"is_kind|known|one_of|present|step|MISSING|UNKNOWN|record|string|integer|decimal)"
 )
 _ATTRIBUTE: Final = re.compile(
     r"(?:agent|user|chain|token|call|args|facts|session|env|get|startswith|endswith|__class__)"
@@ -137,6 +137,11 @@ def when(test: ast.expr, *body: ast.stmt) -> ast.stmt:
     return ast.If(test=test, body=list(body), orelse=[])
 
 
+def either(test: ast.expr, body: Sequence[ast.stmt], otherwise: ast.stmt) -> ast.stmt:
+    """`if test: body`, `else: otherwise`."""
+    return ast.If(test=test, body=list(body), orelse=[otherwise])
+
+
 def holds(identifier: str, bit: ast.expr) -> ast.expr:
     """`identifier & bit`."""
     return ast.BinOp(left=name(identifier), op=ast.BitAnd(), right=bit)
@@ -161,6 +166,12 @@ def double(identifier: str) -> ast.stmt:
     """`identifier += identifier`."""
     target = ast.Name(id=_own(identifier), ctx=ast.Store())
     return ast.AugAssign(target=target, op=ast.Add(), value=name(identifier))
+
+
+def multiply(identifier: str, factor: str) -> ast.stmt:
+    """`identifier *= factor`."""
+    target = ast.Name(id=_own(identifier), ctx=ast.Store())
+    return ast.AugAssign(target=target, op=ast.Mult(), value=name(factor))
 
 
 def include(identifier: str, value: ast.expr) -> ast.stmt:

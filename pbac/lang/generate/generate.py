@@ -57,6 +57,7 @@ from pbac.lang import nodes
 from pbac.lang.evaluate import targets
 from pbac.lang.evaluate.truth import Truth
 from pbac.lang.generate import emit, runtime
+from pbac.lang.generate.screens import Screen, screen_of
 from pbac.lang.generate.truths import TruthWriter
 from pbac.lang.generate.values import unusable
 from pbac.lang.program import DOUBT, Ask, Data, Materials, bit_of
@@ -138,10 +139,16 @@ def shape_of(question: Question) -> Shape:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Group:
-    """The rules of one shape in a plan: `first` stands for all; `many`: it is not alone."""
+    """The rules of one shape in a plan: `first` stands for all.
+
+    Attributes:
+        many: it is not alone.
+        screened: there are so many that one test for all of them stands before (`screens`).
+    """
 
     first: Question
     many: bool
+    screened: bool = False
 
 
 def plan_code(groups: Sequence[Group]) -> CodeType:
@@ -153,12 +160,21 @@ def plan_code(groups: Sequence[Group]) -> CodeType:
     return _compiled(write_plan(groups), "<plan>").__code__
 
 
-def constants_of(shapes: Sequence[Shape]) -> object:
+def constants_of(shapes: Sequence[Shape], screen: Screen | None = None) -> object:
     """What the code for a group wants to know about its rules: see `_Writer.group`."""
-    each = [
-        shape.constants[0] if len(shape.constants) == 1 else shape.constants for shape in shapes
-    ]
-    return tuple(each) if len(each) > 1 else each[0]
+    every = [shape.constants for shape in shapes]
+    each = tuple(constants[0] if len(constants) == 1 else constants for constants in every)
+    if screen is not None:
+        return (*screen.constants(every), each, 2 ** len(each))
+    return each if len(each) > 1 else each[0]
+
+
+def screen_for(question: Question) -> Screen | None:
+    """The screen for rules of this shape."""
+    writer = _Writer(materials=question.materials, here=question.rule.name_span, placed=False)
+    applies = writer.question(question, lambda: emit.constant(bit_of(0))).applies
+    names = [f"g{number}" for number in range(len(writer.constants))]
+    return None if applies is None else screen_of(applies, names)
 
 
 def generate_plan(code: CodeType, constants: Sequence[object]) -> Ask:
@@ -208,6 +224,7 @@ class _Part:
         asked: statements that set the bits of rules that apply.
         doubts: statements that add `DOUBT`; for when a rule applies, and out of the way otherwise.
         always: some of the rules apply in any case.
+        applies: the test of a rule by itself, where it has one.
         doubted: some of `doubts` say anything.
     """
 
@@ -216,6 +233,7 @@ class _Part:
     doubts: list[ast.stmt] = field(default_factory=list)
     always: bool = False
     doubted: bool = False
+    applies: ast.expr | None = None
 
 
 @dataclass(slots=True, kw_only=True)
@@ -295,6 +313,8 @@ class _Writer(TruthWriter):
             part.doubts.append(emit.double("bit"))
         else:
             self.bit = 2 * bit
+        if group.screened:
+            return self.screened(part, begun, names, given)
         if group.many:
             asked = [*begun, emit.each(names or ["nothing"], given, part.asked)]
             doubts = [*begun, emit.each(names or ["nothing"], given, part.doubts)]
@@ -302,6 +322,24 @@ class _Writer(TruthWriter):
         if len(names) > 1:
             part.opening.append(emit.unpack(names, given))
         return part
+
+    def screened(self, part: _Part, begun: list[ast.stmt], names: list[str], given: str) -> _Part:
+        """The rules in a loop as before, behind a test that lets most requests pass by."""
+        assert part.applies is not None
+        screen = screen_of(part.applies, names)
+        assert screen is not None
+        number = len(self.parameters)
+        gathered = [f"s{place}" for place in range(len(screen.gathered))]
+        rules, factor = f"q{number}", f"w{number}"
+        asked = emit.each(names, rules, part.asked)
+        passed = emit.multiply("bit", factor)
+        opening = [*part.opening, emit.unpack([*gathered, rules, factor], given)]
+        return replace(
+            part,
+            opening=opening,
+            asked=[*begun, emit.either(screen.test, [asked], passed)],
+            doubts=[*begun, emit.each(names, rules, part.doubts)],
+        )
 
     def question(self, question: Question, bit: Callable[[], ast.expr]) -> _Part:
         """One rule. A forbid or require that applies is asked whether it is certain."""
@@ -330,6 +368,7 @@ class _Writer(TruthWriter):
             doubts=[self.at(doubt, rule.name_span)] if doubted else [],
             always=always,
             doubted=doubted,
+            applies=None if always else applies,
         )
 
     # --- rules -----------------------------------------------------------------------------

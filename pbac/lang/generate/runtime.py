@@ -84,6 +84,14 @@ def present(record: Mapping[str, Value] | None) -> Value:
     return MISSING if record is None else record
 
 
+_HASHED: Final = frozenset({str, int, float})
+
+
+def one_of(value: Value, constants: frozenset[Value]) -> bool:
+    """Is it one of these strings or numbers? For a screen: nobody has asked for its kind yet."""
+    return type(value) in _HASHED and value in constants
+
+
 NAMES: Final[Mapping[str, object]] = {
     "some": some,
     "every": every,
@@ -95,6 +103,7 @@ NAMES: Final[Mapping[str, object]] = {
     "has_value": has_value,
     "is_kind": is_kind,
     "known": known,
+    "one_of": one_of,
     "present": present,
     "step": step,
     "MISSING": MISSING,
