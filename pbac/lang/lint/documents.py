@@ -1,8 +1,8 @@
 """Lint about data documents, which are known at load: those that lack, and lists that are too long.
 
 A document that is not there is missing in every request, a list beyond a bound unknown (Law 4): a
-permit that reads it is without use, and a forbid applies always. What a `test` gives by `data { … }`
-says nothing about production.
+permit that reads it is without use, and a forbid applies always. What a `test` gives by
+`data { … }` says nothing about production.
 """
 
 from __future__ import annotations
