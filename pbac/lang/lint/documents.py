@@ -89,13 +89,12 @@ def long_lists(linting: Linting) -> Iterator[Finding]:
 
 
 def _too_long(path: nodes.Path, word: str, items: int, most: int) -> Finding:
-    message = (
-        f"`{path.text()}` holds {'up to ' * path.text().endswith('[…]')}{items:,} items, of which `{word}` looks at {most:,} at most: "
-        "this is unknown"
-    )
+    name = path.text()
+    many = f"up to {items:,}" if name.endswith("[…]") else f"{items:,}"
+    message = f"`{name}` holds {many} items, and `{word}` looks at {most:,}: this is unknown"
     help_ = (
-        f"split it, `… in {path.text()}[…]`, or into records of {JSON_MEMBERS_MAX:,} names at most"
-        f", `has {path.text()}[…][…]`"
+        f"split it, `… in {name}[…]`, or into records of {JSON_MEMBERS_MAX:,} names at most, "
+        f"`has {name}[…][…]`"
     )
     if word in ("any", "all"):
         help_ = (
