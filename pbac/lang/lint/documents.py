@@ -123,7 +123,7 @@ def _looked_through(part: nodes.Expression) -> Iterator[tuple[nodes.Path, str, i
 
 
 def lengths(path: nodes.Path, data: Data) -> list[int]:
-    """Of every list that a path into `data` can mean: `data.orgs[user.id]` is any of its members."""
+    """Of every list that a path into `data` can mean: `data.orgs[user.id]` is any member."""
     found: list[Value] = [dict(data)]
     for each in path.steps:
         key = each.name if isinstance(each, nodes.Field) else _constant(each.key)
