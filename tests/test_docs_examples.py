@@ -112,10 +112,12 @@ def sources(name: str, text: str) -> list[Source]:
 
 
 def prepared(name: str, text: str) -> Publication:
-    """What becomes of a block; its JSON files are vocabularies."""
+    """What becomes of a block; its JSON files are vocabularies, or documents below `data/`."""
     files = sources(name, text)
-    tools = {file.name: json.loads(file.text) for file in files if file.name.endswith(".json")}
-    return prepare([file for file in files if file.name not in tools], tools=tools)
+    given = {file.name: json.loads(file.text) for file in files if file.name.endswith(".json")}
+    data = {Path(file).stem: given[file] for file in given if file.startswith("data/")}
+    tools = {file: given[file] for file in given if not file.startswith("data/")}
+    return prepare([file for file in files if file.name not in given], data, tools=tools)
 
 
 def earned(name: str, text: str) -> set[str]:

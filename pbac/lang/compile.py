@@ -57,6 +57,7 @@ class Compilation:
     Attributes:
         program: None when there is an error among the diagnostics.
         version: of the policy set these sources and data make, whether or not it is sound.
+        data: the documents that came in.
         trees: of every source that parsed; the next run starts from them.
         resolved, checked, packages: what a next run may share; an earlier run's when this one made
             none.
@@ -69,6 +70,7 @@ class Compilation:
     version: str
     diagnostics: tuple[Diagnostic, ...]
     sources: tuple[Source, ...]
+    data: Data
     trees: Trees
     resolved: Resolved | None
     checked: Checked | None
@@ -152,6 +154,7 @@ def compile_program(
         version=program_version(ordered, data, work.tools_digest),
         diagnostics=in_order(work.diagnostics),
         sources=ordered,
+        data=data,
         trees=work.trees,
         resolved=work.resolved or (previous.resolved if previous else None),
         checked=work.checked or (previous.checked if previous else None),

@@ -22,7 +22,14 @@ from pbac.lang.resolve.resolve import resolve
 from pbac.lang.syntax.parse import parse
 
 FOLDER = Path(__file__).parent / "front"
-HEADER = "package t tiers lo < hi "
+HEADER = "package t on server s tiers lo < hi "
+DATA = {
+    **{name: {} for name in ("orgs", "owners", "x", "y", "tier", "holidays", "tags")},
+    "short": [1, 2],
+    "long": [0] * 257,
+    "longer": [0] * 10_001,
+    "many": {"a": [0] * 10_001, "b": [0] * 10_000},
+}
 MARK = re.compile(r'[ ]*# (error|warning|note): ([a-z0-9-]+ ".*)$', re.MULTILINE)
 PART = re.compile(r'([a-z0-9-]+) "(.*?)"(?:, (?=[a-z0-9-]+ ")|$)')
 NOW_MS = 1_767_261_600_000  # 2026-01-01T10:00:00Z
@@ -59,7 +66,7 @@ def diagnostics(text):
         return linted(None, [source], error.diagnostics, NOW_MS)
     resolved = resolve([package])
     told = (*resolved.diagnostics, *check(resolved).diagnostics)
-    return linted(resolved, [source], told, NOW_MS)
+    return linted(resolved, [source], told, NOW_MS, data=DATA)
 
 
 def wanted(text):

@@ -222,3 +222,99 @@ def test_a_rule_that_lint_calls_idle_changes_no_decision(make):
 
     check()
     assert seen >= NEVER, seen
+
+
+# --- chains and everything ------------------------------------------------------------------------
+
+
+def permits_of(make, rules, servers, request, data):
+    """The names of the permits that apply, `@shadow` and `@expires` regarded."""
+    return {
+        rule.name
+        for rule in rules
+        if rule.effect == "permit"
+        and not any(annotation.name == "shadow" for annotation in rule.annotations)
+        and not ended(rule, request)
+        and condition(rule, request, data, make.TIERS, texts(make.patterns(*servers))) is Truth.TRUE
+    }
+
+
+def at_tier(request, tier):
+    return structs.replace(request, agent={**request.agent, "tier": tier})
+
+
+def test_where_lint_tells_no_upper_bound_a_higher_tier_loses_nothing(make):
+    seen = {True: 0, False: 0}
+
+    @given(
+        dense(make),
+        st.sampled_from([(), ("github",)]),
+        st.lists(requests(make), min_size=6, max_size=6),
+        make.DATA,
+    )
+    def check(rules, servers, asked, data):
+        rules = list(numbered(rules))
+        told = linted(as_set(make, rules, servers), [], [], NOW_MS)
+        gains = any(each.code == "upper-bounded-tier" for each in told)
+        bounded = any(isinstance(who, nodes.ForTier) for rule in rules for who in rule.who)
+        seen[gains] += bounded
+        for request in [] if gains else asked:
+            allowed = [
+                bool(permits_of(make, rules, servers, at_tier(request, tier), data))
+                for tier in make.TIERS
+            ]
+            assert allowed == sorted(allowed), allowed
+
+    check()
+    assert all(seen.values()), seen
+
+
+def test_what_lint_calls_a_permit_of_everything_permits_every_tool(make):
+    seen = set()
+
+    @given(
+        st.lists(
+            st.builds(
+                lambda clauses, when: make.rule("permit", *clauses, *when),
+                st.lists(
+                    st.sampled_from(
+                        [
+                            make.on_any(),
+                            make.on_names("tool", "*"),
+                            make.on_names("server", "x", "**"),
+                            make.on_names("scope", "**"),
+                            make.on_names("tool", "*", without=["merge"]),
+                            make.on_names("resource", "*"),
+                            make.for_names("agent", "*"),
+                            make.for_names("group", "*"),
+                            make.for_tier(">=", make.TIERS[0]),
+                            make.for_tier(">", make.TIERS[0]),
+                        ]
+                    ),
+                    min_size=1,
+                    max_size=3,
+                ),
+                st.lists(st.sampled_from([make.when(make.lit(True)), make.when("$args.f")])),
+            ),
+            min_size=1,
+            max_size=3,
+        ),
+        st.sampled_from([(), ("github",), ("*",)]),
+        st.sampled_from(TOOLS),
+        st.sampled_from(make.TIERS),
+        requests(make),
+    )
+    def check(rules, servers, tool, tier, request):
+        rules = list(numbered(rules))
+        told = linted(as_set(make, rules, servers), [], [], NOW_MS)
+        everything = {
+            rules[each.span.start].name for each in told if each.code == "permits-everything"
+        }
+        seen.update(everything)
+        call = {"method": "tools/call", "tool": tool, "server": "other", "scope": f"other:{tool}"}
+        asked = structs.replace(request, agent={"id": "a", "tier": tier}, call=call)
+        confined = () if "*" in servers else servers
+        assert everything <= permits_of(make, rules, confined, asked, {})
+
+    check()
+    assert seen

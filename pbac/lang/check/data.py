@@ -64,7 +64,7 @@ def _complaints(
     foreign: Mapping[str, str],
     packages: Sequence[ResolvedPackage],
 ) -> Iterator[Diagnostic]:
-    name = _document(path)
+    name = document_of(path)
     if name is None:
         message = f"`{package.name}` is sealed, and `{path.text()}` may be any document"
         help_ = "name the document: `data.orgs[…]`"
@@ -80,7 +80,7 @@ def _complaints(
     yield complaint("foreign-data", message, path.span, help=help_)
 
 
-def _document(path: nodes.Path) -> str | None:
+def document_of(path: nodes.Path) -> str | None:
     """The one document that a path into `data` can read."""
     match path.steps[:1]:
         case [nodes.Field(name=name)] | [nodes.Index(key=nodes.Literal(value=str(name)))]:

@@ -26,6 +26,7 @@ from pbac.lang.lint.linting import Linting
 from pbac.lang.lint.lints import LINTS
 from pbac.lang.lint.rivals import Claimed, claimed
 from pbac.lang.lint.rules import is_barren
+from pbac.lang.program import Data
 from pbac.lang.resolve.resolve import Resolved
 
 
@@ -46,6 +47,7 @@ def lint(
         compilation.diagnostics,
         now_ms,
         schema,
+        data=compilation.data,
     )
 
 
@@ -55,13 +57,29 @@ def linted(
     told: Sequence[Diagnostic],
     now_ms: int,
     schema: Schema = BUILT_IN,
+    *,
+    data: Data | None = None,
 ) -> tuple[Diagnostic, ...]:
-    """As `lint`, from the parts of a compilation; `resolved` is None when nothing was."""
+    """As `lint`, from the parts of a compilation; `resolved` is None when nothing was.
+
+    `data`: the documents; None where nobody knows them, and nothing is said about any.
+    """
     allows, mistakes = read_allows(sources, CODES)
     if resolved is None:
         return in_order([*told, *mistakes])
     sound = not has_errors(told)
-    advice = _found(resolved, now_ms, schema, sound=sound)
+    rules = tuple(_claimed(resolved)) if sound else ()
+    advice = _found(
+        Linting(
+            resolved=resolved,
+            schema=schema,
+            now_ms=now_ms,
+            sound=sound,
+            rules=rules,
+            barren=frozenset(rule for rule in rules if is_barren(rule)),
+            data=data,
+        )
+    )
     # Beside errors, notes would only bury them.
     found = [*told, *(each for each in advice if sound or each.severity is not Severity.NOTE)]
     kept, unused = apply_allows(found, allows, _items(resolved))
@@ -81,16 +99,7 @@ def with_levels(
             yield replace(each, severity=chosen)
 
 
-def _found(resolved: Resolved, now_ms: int, schema: Schema, *, sound: bool) -> Iterator[Diagnostic]:
-    rules = tuple(_claimed(resolved)) if sound else ()
-    linting = Linting(
-        resolved=resolved,
-        schema=schema,
-        now_ms=now_ms,
-        sound=sound,
-        rules=rules,
-        barren=frozenset(rule for rule in rules if is_barren(rule)),
-    )
+def _found(linting: Linting) -> Iterator[Diagnostic]:
     for code, row in LINTS.items():
         for message, span, help_ in row.find(linting) if row.find else ():
             yield Diagnostic(code=code, message=message, span=span, help=help_, severity=row.level)

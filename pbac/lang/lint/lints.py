@@ -7,6 +7,10 @@ from dataclasses import dataclass
 from typing import Final, TypeAlias
 
 from pbac.base.diagnostics import Severity
+from pbac.lang.lint.chains import caller_only, upper_bounded_tiers
+from pbac.lang.lint.documents import long_lists, unknown_documents
+from pbac.lang.lint.emptiness import vacuous_alls
+from pbac.lang.lint.globs import permits_everything, unconfined_globs
 from pbac.lang.lint.linting import Finding, Linting
 from pbac.lang.lint.pairs import duplicates, shadowed
 from pbac.lang.lint.rules import (
@@ -18,8 +22,6 @@ from pbac.lang.lint.rules import (
     parts_of_texts,
     permits_on_token,
     reasonless,
-    unconfined_globs,
-    vacuous_alls,
 )
 from pbac.lang.lint.sets import empty_tests, untested_rules, unused_definitions
 
@@ -49,6 +51,11 @@ def _note(meaning: str, find: Find) -> Lint:
 
 
 LINTS: Final[Mapping[str, Lint]] = {
+    "caller-only": _warning(
+        "A forbid or require names an agent in a condition, which looks at the caller only: "
+        "`for` looks at every actor of the chain.",
+        caller_only,
+    ),
     "contradiction": _warning(
         "A forbid or require that is never true, and so applies only where a value is unknown.",
         contradictions,
@@ -61,6 +68,9 @@ LINTS: Final[Mapping[str, Lint]] = {
         "A test calls a tool that its server does not have, or expects a permit of "
         "arguments that the tool refuses.",
         None,
+    ),
+    "list-beyond-bound": _warning(
+        "A list of a data document is longer than what looks at it, and so unknown.", long_lists
     ),
     "needless-default": _warning("A `default` after an argument that every call has.", None),
     "never-fires": _warning("A rule that no request ever makes apply.", never_fires),
@@ -85,6 +95,9 @@ LINTS: Final[Mapping[str, Lint]] = {
         "A permit `on token` grants nothing: scopes are issued when some call could be permitted.",
         permits_on_token,
     ),
+    "permits-everything": _warning(
+        "A permit of every tool of every server to every agent.", permits_everything
+    ),
     "shadowed-rule": _warning(
         "A permit whose every call is forbidden, or a rule that a broader one says already.",
         shadowed,
@@ -95,13 +108,16 @@ LINTS: Final[Mapping[str, Lint]] = {
         None,
     ),
     "unconfined-glob": _warning(
-        "A permit with a pattern that holds for every backend, present and future.",
+        "A permit whose targets hold for every backend, present and future.",
         unconfined_globs,
     ),
     "undeclared-member": _warning(
         "`has` asks for something that no schema describes, though none rules it out: "
         "perhaps misspelt.",
         None,
+    ),
+    "unknown-document": _warning(
+        "A data document is read that the policy set does not have.", unknown_documents
     ),
     "unknown-exception": _warning(
         "`except` a name that no tool has; a similar one there is.", None
@@ -113,11 +129,16 @@ LINTS: Final[Mapping[str, Lint]] = {
     ),
     "unused-allow": _warning("A `# pbac: allow` that silences nothing.", None),
     "unused-definition": _warning("A definition that no rule uses.", unused_definitions),
+    "upper-bounded-tier": _warning(
+        "A permit for low tiers only: a higher one gains it through an actor of a low tier.",
+        upper_bounded_tiers,
+    ),
     "user-may-be-absent": _warning(
         "Without a user this forbid applies: say whether that is meant.", absent_users
     ),
     "vacuous-all": _warning(
-        "`all` is true of an empty list, and stands in a permit.", vacuous_alls
+        "`all`, `not any` or `subset of`, which are true of an empty list, in a permit.",
+        vacuous_alls,
     ),
 }
 """Code word → what is looked for."""

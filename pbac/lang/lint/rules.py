@@ -15,15 +15,10 @@ from pbac.lang.evaluate.paths import children, paths_in
 from pbac.lang.kinds.kinds import ANY
 from pbac.lang.lint.claims import walk
 from pbac.lang.lint.implication import certainly_false, never_true
-from pbac.lang.lint.linting import Finding, Linting
+from pbac.lang.lint.linting import Finding, Linting, rules_of
 from pbac.lang.lint.rivals import Claimed
 
 _DAY_MS: Final = 24 * 3_600_000
-
-
-def _rules(linting: Linting, *effects: str) -> Iterator[nodes.Rule]:
-    for package in linting.resolved.packages:
-        yield from (rule for rule in package.rules if rule.effect in effects)
 
 
 # --- never -------------------------------------------------------------------------------------
@@ -87,7 +82,7 @@ def expires_soon(linting: Linting) -> Iterator[Finding]:
 
 def _expiries(linting: Linting) -> Iterator[tuple[nodes.Annotation, int]]:
     """Each `@expires` that names a day, and the milliseconds until then."""
-    for rule in _rules(linting, "permit"):
+    for rule in rules_of(linting, "permit"):
         for annotation in rule.annotations:
             value = annotation.value
             if annotation.name == "expires" and value is not None and value.kind == "date":
@@ -98,31 +93,9 @@ def _expiries(linting: Linting) -> Iterator[tuple[nodes.Annotation, int]]:
 # --- targets -----------------------------------------------------------------------------------
 
 
-def unconfined_globs(linting: Linting) -> Iterator[Finding]:
-    """Permits by patterns that hold for every backend there will ever be."""
-    for package in linting.resolved.packages:
-        for rule in package.rules if not package.servers else ():
-            if rule.effect == "permit":
-                yield from _unconfined(rule)
-
-
-def _unconfined(rule: nodes.Rule) -> Iterator[Finding]:
-    clauses = [clause for clause in rule.what if isinstance(clause, nodes.OnNames)]
-    if any(clause.what == "server" for clause in clauses):
-        return
-    for clause in clauses:
-        for pattern in clause.names if clause.what in ("tool", "resource", "prompt") else ():
-            if "*" in pattern.text:
-                yield Finding(
-                    f"`{pattern.text}` permits whatever any backend, present or future, calls so",
-                    pattern.span,
-                    "confine the rule: `package … on server …`, or `on server …` here",
-                )
-
-
 def permits_on_token(linting: Linting) -> Iterator[Finding]:
     """Permits about issuance, which permits calls alone decide (Law 9)."""
-    for rule in _rules(linting, "permit"):
+    for rule in rules_of(linting, "permit"):
         if rule.what and all(isinstance(clause, nodes.OnToken) for clause in rule.what):
             message = "a permit `on token` grants nothing"
             help_ = "a scope is issued when some call that needs it could be permitted: permit that"
@@ -134,7 +107,9 @@ def permits_on_token(linting: Linting) -> Iterator[Finding]:
 
 def absent_users(linting: Linting) -> Iterator[Finding]:
     """An agent acting for itself has no user: a forbid then applies, which may surprise."""
-    for rule in _rules(linting, "forbid"):
+    for rule in rules_of(linting, "forbid"):
+        if any(isinstance(who, nodes.ForNames) and who.what == "group" for who in rule.who):
+            continue  # false without a user (Law 2): the rule cannot apply then
         expressions = [condition.expression for condition in rule.conditions]
         if any(_asks_for_user(part) for whole in expressions for part in walk(whole)):
             continue
@@ -164,32 +139,10 @@ def _without_default(expression: nodes.Expression) -> Iterator[nodes.Path]:
             yield from _without_default(child)
 
 
-def vacuous_alls(linting: Linting) -> Iterator[Finding]:
-    """`all x in list: …` is true of an empty list: in a permit that is an open door."""
-    for rule in _rules(linting, "permit"):
-        parts = [part for c in rule.conditions if not c.negated for part in walk(c.expression)]
-        counted = {
-            path.text()
-            for part in parts
-            if isinstance(part, nodes.Operation) and part.name == "count"
-            for path in paths_in(part)
-        }
-        for part in parts:
-            if not isinstance(part, nodes.Quantified) or part.quantifier != "all":
-                continue
-            collection = part.collection
-            if isinstance(collection, nodes.Path) and collection.text() not in counted:
-                yield Finding(
-                    f"`all` is true when `{collection.text()}` is empty",
-                    part.span,
-                    f"write `count({collection.text()}) > 0 and all …`",
-                )
-
-
 def parts_of_texts(linting: Linting) -> Iterator[Finding]:
     """Permits with a `contains` that finds any part of a text: `admin` in `not_an_admin`."""
     checking = Checking(schema=linting.schema, tiers=linting.resolved.tiers, found=[])
-    for rule in _rules(linting, "permit"):
+    for rule in rules_of(linting, "permit"):
         parts = [part for c in rule.conditions for part in walk(c.expression)]
         asked = {
             part.operand.text()
@@ -228,7 +181,7 @@ def _part_of_text(
 
 def reasonless(linting: Linting) -> Iterator[Finding]:
     """Forbids that tell the agent nothing, permits that tell nobody why."""
-    for rule in _rules(linting, "permit", "forbid"):
+    for rule in rules_of(linting, "permit", "forbid"):
         if rule.because is not None:
             continue
         if rule.effect == "forbid":
