@@ -1,0 +1,89 @@
+"""No slip recognised: what was found, and what would have fitted, the many told as kinds."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from typing import Final
+
+from pbac.base.suggest import near_misses
+from pbac.lang.syntax.stop import NAME, Stop, Told
+from pbac.lang.syntax.words import CLAUSE_WORDS, DAY_WORDS, DAYS, DUTY_WORDS, ITEM_WORDS
+
+_SHOWN_MAX: Final = 6
+
+_VALUES: Final = frozenset({
+    "NAME", "STRING", "RAW", "NUMBER", "DURATION", "DATE", "DATETIME", "VERSION", "true", "false",
+    "null", "LSQB", "LBRACE",
+})  # fmt: skip
+
+_KINDS: Final[tuple[tuple[str, frozenset[str]], ...]] = (
+    ("a value or a condition", frozenset({*_VALUES, "not", "has", "any", "all"})),
+    ("a value", _VALUES),
+    ("a comparison", frozenset({
+        "ORDER", "<", "in", "is", "like", "matches", "starts", "ends", "contains", "within",
+        "intersects", "subset",
+    })),
+    ("another clause", frozenset({*CLAUSE_WORDS, "@"})),
+    ("another rule, definition or test", frozenset(ITEM_WORDS)),
+    ("the kind of a duty", frozenset(DUTY_WORDS)),
+    ("days", frozenset({*DAYS, *DAY_WORDS})),
+)  # fmt: skip
+"""What is told instead of many words and signs; the larger kind first."""
+
+_PART_OF_KIND_MIN: Final = 4
+
+_NAMES: Final = {
+    "NAME": "a name",
+    "PATTERN": "a name or pattern",
+    "STRING": 'a text in `"…"`',
+    "RAW": 'a pattern in `r"…"`',
+    "NUMBER": "a number",
+    "DURATION": "a duration such as `15m`",
+    "DATETIME": "a moment such as `2026-07-06T09:00:00Z`",
+    "DATE": "a date",
+    "TIMES": "times such as `09:00-17:00`",
+    "VERSION": 'a version such as `v"2.1"`',
+    "RESULT_PATH": "a path such as `result.content`",
+    "ORDER": "a comparison",
+    "TIER_ORDER": "`>=`",
+    "LSQB": "`[`",
+    "LBRACE": "`{`",
+    "SIZE": "a size such as `64KiB`",
+    "WORD": "a word",
+}
+
+
+def plain(stop: Stop) -> Told:
+    """What does not fit, and what would."""
+    wanted = _wanted(stop)
+    close = near_misses(stop.found, stop.fits, most=1) if NAME.fullmatch(stop.found) else []
+    if close:
+        help_: str | None = f"did you mean `{close[0]}`?"
+    elif not stop.found.isascii():
+        help_ = "only texts and comments hold characters like this one"
+    else:
+        help_ = f"what fits here: {', '.join(wanted)}" if wanted else None
+    if not stop.found:
+        return Told(code="syntax", message="the file ends in the middle of something", help=help_)
+    return Told(code="syntax", message=f"`{stop.found}` does not fit here", help=help_)
+
+
+def _wanted(stop: Stop) -> list[str]:
+    """Every word and sign that fits, or their kinds where these are more than a few."""
+    known = {kind for kind in stop.kinds if kind in _NAMES}
+    fits = known | {text for text in stop.fits if text not in "()[]{}.,"}
+    shown = list(_shown(fits))
+    if len(shown) <= _SHOWN_MAX:
+        return shown
+    kinds = []
+    for name, members in _KINDS:
+        if len(fits & members) >= _PART_OF_KIND_MIN:
+            kinds.append(name)
+            fits = fits - members
+    return [*kinds, *_shown(fits)]
+
+
+def _shown(fits: set[str]) -> Iterator[str]:
+    names = sorted({_NAMES[kind] for kind in fits if kind in _NAMES})
+    yield from names
+    yield from sorted(f"`{text}`" for text in fits if text not in _NAMES)

@@ -1,0 +1,163 @@
+"""Expressions as other languages write them: methods, lists in parentheses, chains."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Callable
+from typing import Final
+
+from pbac.lang.syntax.foreign import word_before
+from pbac.lang.syntax.stop import Place, Stop, Told, closing_bracket, open_bracket
+
+_PATH: Final = r"[A-Za-z_][\w.]*(?:\[[^\]\s]*\])*"
+
+
+def idiom(stop: Stop) -> Told | None:
+    """One of them, by what stands in front of the place where reading stopped."""
+    return next((told for each in _IDIOMS if (told := each(stop))), None)
+
+
+def _told(
+    message: str,
+    help_: str,
+    instead: str | None = None,
+    under: Place | None = None,
+    over: Place | None = None,
+    *,
+    code: str = "foreign-syntax",
+) -> Told:
+    return Told(code=code, message=message, help=help_, instead=instead, under=under, over=over)
+
+
+def _has_call(stop: Stop) -> Told | None:
+    """`has(args.a)`."""
+    if stop.found != "(" or stop.before != "has":
+        return None
+    end = closing_bracket(stop, stop.at)
+    inside = stop.text[stop.end : end].strip() if end else "args.a"
+    help_ = f"write `has {inside[:60]}`"
+    over = (stop.at, end + 1) if end else None
+    return _told("`has` takes no parentheses", help_, f" {inside} " if end else None, over=over)
+
+
+_METHODS: Final = {
+    **dict.fromkeys(("startswith", "starts_with", "hasprefix"), "{} starts with {}"),
+    **dict.fromkeys(("endswith", "ends_with", "hassuffix"), "{} ends with {}"),
+    **dict.fromkeys(("contains", "includes", "has", "indexof"), "{} contains {}"),
+    **dict.fromkeys(("containsany", "containsall"), "{} intersects {}"),
+    **dict.fromkeys(("matches", "match", "test", "search"), '{} matches r"…"'),
+    **dict.fromkeys(("tolowercase", "tolower", "lower", "lowercase"), "lower({})"),
+    **dict.fromkeys(("length", "len", "size", "count"), "count({})"),
+    **dict.fromkeys(("isinrange", "ininrange"), "{} in cidr {}"),
+    **dict.fromkeys(("in", "isin", "oneof"), "{} in {}"),
+}
+"""A method, in small letters → the same here, of what it is called on and with."""
+
+_METHOD: Final = re.compile(rf"({_PATH})\.([A-Za-z_]\w*)\s*\Z")
+
+
+def _method(stop: Stop) -> Told | None:
+    """`args.a.startsWith("x")`."""
+    called = _METHOD.search(stop.lead) if stop.found == "(" and stop.after_value else None
+    if called is None:
+        return None
+    end = closing_bracket(stop, stop.at)
+    given = stop.text[stop.end : end].strip() if end else ""
+    form = _METHODS.get(called[2].lower())
+    written = form.format(called[1], given or '"…"') if form else None
+    help_ = f"write `{written}`" if written else "functions stand in front: `lower(args.a)`"
+    dot = stop.lead_place(called, 2)[0] - 1
+    over = None if end is None else (dot, end + 1)
+    instead = None if end is None else " == 1" if given else ""
+    message = f"values have no methods such as `.{called[2]}(…)`"
+    return _told(message, help_, instead, stop.lead_place(called, 2), over)
+
+
+_NOT: Final = re.compile(rf"({_PATH})\s+not\s*\Z")
+_AFTER_NOT: Final = {
+    "starts": "starts with",
+    "ends": "ends with",
+    "subset": "subset of",
+    **{word: word for word in ("like", "contains", "matches", "within", "intersects", "has")},
+}
+
+
+def _not_behind(stop: Stop) -> Told | None:
+    """`args.a not starts with "x"`."""
+    operator = _AFTER_NOT.get(stop.found)
+    if stop.before != "not" or "in" not in stop.fits or operator is None:
+        return None
+    operand = _NOT.search(stop.lead)
+    written = f"not {operand[1] if operand else '…'} {operator} …"
+    under = (stop.before_at, stop.before_end)
+    message = f"`not` stands in front of a comparison by `{operator}`"
+    return _told(message, f"write `{written}`", "", under)
+
+
+_IS: Final = re.compile(r"\b(is)(\s+not)?\s*\Z")
+_VALUE: Final = re.compile(r'r?"[^"\n]{0,40}"|-?[0-9][\w.:-]*|true\b|false\b|[\[{]')
+
+
+def _is_value(stop: Stop) -> Told | None:
+    """`args.a is "x"`."""
+    asked = _IS.search(stop.lead)
+    value = _VALUE.match(stop.text, stop.at)
+    if asked is None or value is None or "boolean" not in stop.fits:
+        return None
+    sign = "!=" if asked[2] else "=="
+    shown = "…" if value.group() in "[{" else value.group()
+    start, end = stop.lead_place(asked, 1)[0], stop.lead_place(asked, 2 if asked[2] else 1)[1]
+    written = " ".join(asked.group().split())
+    return _told(
+        f"`{written}` asks for the kind of a value",
+        f"to compare with a value, write `{sign} {shown}`",
+        sign,
+        (start, end),
+        code="foreign-operator",
+    )
+
+
+def _in_parentheses(stop: Stop) -> Told | None:
+    """`args.a in ("x", "y")`."""
+    opener = open_bracket(stop) if stop.found == "," else None
+    if opener is None or stop.text[opener] != "(":
+        return None
+    if not re.search(r"\bin\s*\Z", stop.text[max(0, opener - 20) : opener]):
+        return None
+    end = closing_bracket(stop, opener)
+    listed = f"[{stop.text[opener + 1 : end]}]"
+    shown = listed if end and len(listed) <= 60 and "\n" not in listed else "[…, …]"
+    return _told(
+        "lists stand in brackets, not in parentheses",
+        f"write `in {shown}`",
+        listed if end else None,
+        (opener, opener + 1),
+        (opener, end + 1) if end else None,
+    )
+
+
+_ORDERS: Final = ("<", "<=", ">", ">=", "==", "!=")
+_COMPARED: Final = re.compile(rf"([\w.\"-]+|{_PATH})\s*(<=?|>=?|==|!=)\s*({_PATH}|[\w.\"-]+)\s*\Z")
+
+
+def _chain(stop: Stop) -> Told | None:
+    """`1 < args.a < 3`."""
+    compared = _COMPARED.search(stop.lead) if stop.found in _ORDERS else None
+    if compared is None or "and" not in stop.fits:
+        return None
+    left, sign, middle = compared.groups()
+    word = re.match(r"\s*([\w.\"-]+)", stop.rest)
+    right = word[1] if word else "…"
+    help_ = f"write `{left} {sign} {middle} and {middle} {stop.found} {right}`"
+    return _told("comparisons do not chain", help_, "or")
+
+
+_IDIOMS: Final[tuple[Callable[[Stop], Told | None], ...]] = (
+    word_before,
+    _has_call,
+    _method,
+    _not_behind,
+    _is_value,
+    _in_parentheses,
+    _chain,
+)
