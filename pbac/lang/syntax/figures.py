@@ -48,6 +48,25 @@ def figure(stop: Stop) -> Told | None:
     return None
 
 
+_TIMES_BEFORE: Final = re.compile(r"[0-9]{2}:[0-9]{2}-[0-9]{2}:[0-9]{2}\s*\Z")
+
+
+def missing_zone(stop: Stop) -> Told | None:
+    """`weekdays 09:00-17:00`, and nothing behind it."""
+    times = _TIMES_BEFORE.search(stop.lead)
+    if times is None or "STRING" not in stop.kinds:
+        return None
+    start, end = stop.lead_place(times)
+    return Told(
+        code="syntax",
+        message="times are those of a place",
+        help=f'name its time zone: `{times.group().strip()} "Europe/Berlin"`',
+        under=(start, start + len(times.group().strip())),
+        instead=' "UTC" ',
+        over=(end, end),
+    )
+
+
 def _places(stop: Stop) -> Iterator[Place]:
     """Where it may be written, the longer first."""
     lead = stop.text[max(0, stop.at - 64) : stop.at]
@@ -79,13 +98,13 @@ _UNIT_WORDS: Final = {
     **dict.fromkeys(("w", "wk", "week", "weeks"), "w"),
 }
 _A_UNIT: Final = "|".join(sorted(_UNIT_WORDS, key=len, reverse=True))
-_DURATION: Final = "durations are written `15m`: a whole number and `s`, `m`, `h`, `d` or `w`"
+_DURATION: Final = "a whole number and `s`, `m`, `h`, `d` or `w`"
 
 
 def _duration(found: re.Match[str], _stop: Stop) -> Written:
     """`15min`, `15 minutes`."""
     ours = f"{int(found[1]) or 1}{_UNIT_WORDS[found[2].lower()]}"
-    return Written(f"`{found.group()}` is no duration here", f"write `{ours}`; {_DURATION}", ours)
+    return Written(f"`{found.group()}` is no duration here", f"write `{ours}`: {_DURATION}", ours)
 
 
 def _shortest(found: re.Match[str], _stop: Stop) -> Written:
@@ -101,7 +120,7 @@ def _one_unit(found: re.Match[str], _stop: Stop) -> Written:
     unit = next((u for u in "wdhms" if seconds and seconds % _SECONDS[u] == 0), None)
     ours = f"{int(seconds / _SECONDS[unit])}{unit}" if unit else "1s"
     message = "a duration is one whole number with one unit"
-    return Written(message, f"write `{ours}`" if unit else _DURATION, ours)
+    return Written(message, f"write `{ours}`" if unit else f"write {_DURATION}", ours)
 
 
 def _no_number(found: re.Match[str], _stop: Stop) -> Written:
@@ -207,14 +226,22 @@ def _clock(hour: str, minute: str | None, half: str | None) -> str:
 # --- what belongs in quotes ----------------------------------------------------------------------
 
 
-def _quoted(what: str, form: str) -> Callable[[re.Match[str], Stop], Written]:
-    """A row about what is a text here."""
+def _version(found: re.Match[str], _stop: Stop) -> Written:
+    """`2.1.3`, `v2.1`."""
+    ours = f'v"{found.group().removeprefix("v")}"'
+    return Written("a version is written in quotes", f"write `{ours}`", ours)
 
-    def written(found: re.Match[str], _stop: Stop) -> Written:
-        ours = form.format(found.group().removeprefix("v"))
-        return Written(f"{what} is written in quotes", f"write `{ours}`", ours)
 
-    return written
+def _address(found: re.Match[str], stop: Stop) -> Written:
+    """`10.0.0.0/8`, `10.0.0.1`: what a caller comes from is always asked by its network."""
+    quoted = f'"{found.group()}"'
+    before = stop.text[max(0, stop.at - 64) : stop.at]
+    network = "/" in found.group() and not re.search(r"\bcidr\s+[\w.:/]*\Z", before)
+    if not network and not re.search(r"\benv\.ip\s*(?:[=!]=|in)\s*[\w.:]*\Z", before):
+        return Written("an address is written in quotes", f"write `{quoted}`", quoted)
+    length = "" if "/" in quoted else "/32"
+    help_ = f'write `in cidr "{found.group()}{length}"`'
+    return Written("an address is written in quotes, behind `in cidr`", help_, quoted)
 
 
 class _Row(NamedTuple):
@@ -250,9 +277,8 @@ _ROWS: Final = tuple(
         ),
         (r"([0-9]{4})[/.-]([0-9]{1,2})[/.-]([0-9]{1,2})", _date, ()),
         (r"[0-9]{1,2}[/.-][0-9]{1,2}[/.-]([0-9]{4})", _turned_date, ()),
-        (r"[0-9]{1,3}(?:\.[0-9]{1,3}){3}/[0-9]{1,2}", _quoted("a network", '"{}"'), ()),
-        (r"[0-9]{1,3}(?:\.[0-9]{1,3}){3}", _quoted("an address", '"{}"'), ()),
-        (r"v?[0-9]+(?:\.[0-9]+){2,5}|v[0-9]+(?:\.[0-9]+)+", _quoted("a version", 'v"{}"'), ()),
+        (r"[0-9]{1,3}(?:\.[0-9]{1,3}){3}(?:/[0-9]{1,2})?", _address, ()),
+        (r"v?[0-9]+(?:\.[0-9]+){2,5}|v[0-9]+(?:\.[0-9]+)+", _version, ()),
         (r"-?[0-9]{1,15}(?:\.[0-9]{1,15})?e[+-]?[0-9]{1,3}", _number(_all_digits), ()),
         (r"-?[0-9]{1,3}(?:,[0-9]{3})+", _number(lambda n: n.replace(",", "_")), ()),
         (r"-?\.[0-9]+", _number(lambda n: n.replace(".", "0.")), ()),

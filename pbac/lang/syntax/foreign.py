@@ -65,7 +65,7 @@ def foreign_sign(stop: Stop) -> Told | None:
     if slashed := _NO_SLASHES.match(stop.text, at):
         instead, over = f'matches r"{slashed[1]}"', slashed.span()
         help_ = help_.replace("…", slashed[1])
-    if not stop.after_value and sign not in ("!", "NOT"):
+    if at == stop.at and not stop.after_value and sign not in ("!", "NOT"):
         instead = None
     return _operator(sign, help_, instead and f" {instead} ", under, over)
 

@@ -17,7 +17,7 @@ from lark import UnexpectedInput
 
 from pbac.base.diagnostics import Diagnostic
 from pbac.lang.syntax.beginnings import missing_package, nameless, second_tiers, unknown_item
-from pbac.lang.syntax.figures import figure
+from pbac.lang.syntax.figures import figure, missing_zone
 from pbac.lang.syntax.fits import plain
 from pbac.lang.syntax.foreign import comment_mark, foreign_construct, foreign_sign
 from pbac.lang.syntax.idioms import idiom
@@ -108,6 +108,7 @@ _SLIPS: Final[tuple[Callable[[Stop], Told | None], ...]] = (
     second_tiers,
     quotes,
     second_duty,
+    missing_zone,
     figure,
     trailing_comma,
     unclosed,
