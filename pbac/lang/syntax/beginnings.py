@@ -57,8 +57,10 @@ _SWALLOWED: Final = re.compile(
     rf"\b(permit|forbid|require)\s+(?:{'|'.join((*CLAUSE_WORDS, *ITEM_WORDS))})\s*\Z"
 )
 _BEGUN_NAME: Final = re.compile(rf"\b({_NAMED})\s+([A-Za-z_]\w*)\Z")
-_NAME_LIKE: Final = re.compile(r"[\w./-]+\w")
-_QUOTED: Final = re.compile(r"\"([^\"\n]*)\"|'([^'\n]*)'|“([^”\n]*)”|`([^`\n]*)`")
+_NAME_LIKE: Final = re.compile(r"[\w./-]{1,64}\w")
+_QUOTED: Final = re.compile(
+    r"\"([^\"\n]{0,64})\"|'([^'\n]{0,64})'|“([^”\n]{0,64})”|`([^`\n]{0,64})`"
+)
 _WHAT: Final = {"package": "a package", "define": "a definition"}
 
 
@@ -106,6 +108,23 @@ def _no_name(stop: Stop, effect: re.Match[str]) -> Told:
         help=f"write `{effect[1]} name`: decisions and records call the rule by it",
         under=place,
         instead=f"{effect[1]} _",
+    )
+
+
+_ANNOTATED: Final = re.compile(r"(?:@[^\n]*\s+)+(?=(permit|forbid|require)\b)")
+
+
+def early_annotation(stop: Stop) -> Told | None:
+    """`@owner "x"` above its rule."""
+    annotated = _ANNOTATED.match(stop.text, stop.at) if stop.starts_line else None
+    if annotated is None or stop.found != "@":
+        return None
+    return Told(
+        code="misplaced-clause",
+        message="annotations stand below the name of their rule",
+        help=f"move it below `{annotated[1]} name`",
+        instead="",
+        over=annotated.span(),
     )
 
 

@@ -17,8 +17,12 @@ from pbac.lang.syntax.words import DAYS
 _RUN: Final = re.compile(r"[\w.:,/%+-]+")
 _RUN_BEFORE: Final = re.compile(r"[\w.:,/%+-]+\Z")
 _TWO_BEFORE: Final = re.compile(r"[\w.:-]+\s+\Z")
-_PARTS: Final = re.compile(r"[\w.:]+(?:[ \t]*[-–][ \t]*|[ \t]+to[ \t]+|[ \t]+)[\w.:+-]+")
+_PARTS: Final = re.compile(
+    r"[0-9]{4}-[0-9]{2}-[0-9]{2}[ \t]+[0-9][\w.:+-]*"
+    r"|[\w.:]+(?:[ \t]*[-–][ \t]*|[ \t]+to[ \t]+|[ \t]+)[\w.:+-]+"
+)
 _DIGITS_MAX: Final = 15
+_CHARACTERS_MAX: Final = 64
 
 
 class Written(NamedTuple):
@@ -33,6 +37,8 @@ def figure(stop: Stop) -> Told | None:
     """A number, duration, date, time or address that is not written as here."""
     kinds = stop.kinds | ({_DURATION_ONLY} if stop.kinds == {"DURATION"} else set())
     for place in _places(stop):
+        if not place[0] <= stop.at < place[1] <= place[0] + _CHARACTERS_MAX:
+            continue
         written = stop.text[slice(*place)]
         for row in _ROWS:
             found = row.pattern.fullmatch(written)
@@ -218,6 +224,13 @@ def _times(found: re.Match[str], _stop: Stop) -> Written:
     return Written(message, f"write `{ours}`", ours)
 
 
+def _no_days(found: re.Match[str], _stop: Stop) -> Written:
+    """`in 09:00-17:00`."""
+    ours = f"daily {found.group()}"
+    help_ = f"write `{ours}`, or `weekdays`, `weekends`, `mon, tue`"
+    return Written("times are those of days", help_, ours)
+
+
 def _clock(hour: str, minute: str | None, half: str | None) -> str:
     hours = int(hour) if half is None else int(hour) % 12 + 12 * (half.lower() == "pm")
     return f"{min(hours, 24):02}:{minute or '00'}"
@@ -239,7 +252,7 @@ def _address(found: re.Match[str], stop: Stop) -> Written:
     network = "/" in found.group() and not re.search(r"\bcidr\s+[\w.:/]*\Z", before)
     if not network and not re.search(r"\benv\.ip\s*(?:[=!]=|in)\s*[\w.:]*\Z", before):
         return Written("an address is written in quotes", f"write `{quoted}`", quoted)
-    length = "" if "/" in quoted else "/32"
+    length = "" if "/" in quoted else "/128" if ":" in quoted else "/32"
     help_ = f'write `in cidr "{found.group()}{length}"`'
     return Written("an address is written in quotes, behind `in cidr`", help_, quoted)
 
@@ -269,7 +282,7 @@ _ROWS: Final = tuple(
         (_A_UNIT, _no_number, (_DURATION_ONLY,)),
         (rf"{_N}\s*([KM])i?B?", _size, ("SIZE", "ITEMS")),
         (rf"{_HOUR}\s*(?:-|–|to)\s*{_HOUR}", _times, ("TIMES",)),
-        (rf"{_DAY}\s*(?:-|–|to)\s*{_DAY}", _day_range, ("TIMES",)),
+        (rf"{_DAY}\w*\s*(?:-|–|to)\s*{_DAY}\w*", _day_range, ()),
         (
             _MOMENT,
             _moment,
@@ -277,7 +290,9 @@ _ROWS: Final = tuple(
         ),
         (r"([0-9]{4})[/.-]([0-9]{1,2})[/.-]([0-9]{1,2})", _date, ()),
         (r"[0-9]{1,2}[/.-][0-9]{1,2}[/.-]([0-9]{4})", _turned_date, ()),
+        (r"[0-9]{2}:[0-9]{2}-[0-9]{2}:[0-9]{2}", _no_days, ("LPAR",)),
         (r"[0-9]{1,3}(?:\.[0-9]{1,3}){3}(?:/[0-9]{1,2})?", _address, ()),
+        (r"[0-9a-f]{0,4}(?::[0-9a-f]{0,4}){2,7}(?:/[0-9]{1,3})?", _address, ()),
         (r"v?[0-9]+(?:\.[0-9]+){2,5}|v[0-9]+(?:\.[0-9]+)+", _version, ()),
         (r"-?[0-9]{1,15}(?:\.[0-9]{1,15})?e[+-]?[0-9]{1,3}", _number(_all_digits), ()),
         (r"-?[0-9]{1,3}(?:,[0-9]{3})+", _number(lambda n: n.replace(",", "_")), ()),

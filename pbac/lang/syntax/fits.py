@@ -7,9 +7,9 @@ from typing import Final
 
 from pbac.base.suggest import near_misses
 from pbac.lang.syntax.stop import NAME, Stop, Told
-from pbac.lang.syntax.words import CLAUSE_WORDS, DAY_WORDS, DAYS, DUTY_WORDS, ITEM_WORDS
+from pbac.lang.syntax.words import CLAUSE_WORDS, DAY_WORDS, DAYS, DUTY_WORDS, ITEM_WORDS, RESERVED
 
-_SHOWN_MAX: Final = 6
+_SHOWN_MAX: Final = 8
 
 _VALUES: Final = frozenset({
     "NAME", "STRING", "RAW", "NUMBER", "DURATION", "DATE", "DATETIME", "VERSION", "true", "false",
@@ -26,6 +26,10 @@ _KINDS: Final[tuple[tuple[str, frozenset[str]], ...]] = (
     ("another clause", frozenset({*CLAUSE_WORDS, "@"})),
     ("another rule, definition or test", frozenset(ITEM_WORDS)),
     ("the kind of a duty", frozenset(DUTY_WORDS)),
+    ("what a test is given or expects", frozenset({
+        "agent", "user", "chain", "token", "args", "facts", "session", "env", "data", "now", "tool",
+        "no", "call", "list", "issue",
+    })),
     ("days", frozenset({*DAYS, *DAY_WORDS})),
 )  # fmt: skip
 """What is told instead of many words and signs; the larger kind first."""
@@ -57,15 +61,24 @@ def plain(stop: Stop) -> Told:
     """What does not fit, and what would."""
     wanted = _wanted(stop)
     close = near_misses(stop.found, stop.fits, most=1) if NAME.fullmatch(stop.found) else []
+    same = stop.found.lower() if stop.found.lower() in close else None
+    help_: str | None
+    only_text = stop.kinds <= {"STRING", "RAW"} and NAME.fullmatch(stop.found)
+    if only_text and stop.found not in RESERVED:
+        message = f"`{stop.found}` does not fit here"
+        quoted = f'"{stop.found}"'
+        help_ = f"a text is written in quotes: `{quoted}`"
+        return Told(code="syntax", message=message, help=help_, instead=quoted)
     if close:
-        help_: str | None = f"did you mean `{close[0]}`?"
+        help_ = f"did you mean `{close[0]}`?"
     elif not stop.found.isascii():
         help_ = "only texts and comments hold characters like this one"
     else:
         help_ = f"what fits here: {', '.join(wanted)}" if wanted else None
     if not stop.found:
         return Told(code="syntax", message="the file ends in the middle of something", help=help_)
-    return Told(code="syntax", message=f"`{stop.found}` does not fit here", help=help_)
+    message = f"`{stop.found}` does not fit here"
+    return Told(code="syntax", message=message, help=help_, instead=same)
 
 
 def _wanted(stop: Stop) -> list[str]:

@@ -43,6 +43,9 @@ _FOREIGN: Final[Mapping[str, tuple[str, str | None]]] = {
     "NOT": ("`not`", "not"),
     "includes": ("`contains`", "contains"),
     "exists": ("`has` in front of the path", "has"),
+    "some": ("`any`", "any"),
+    "every": ("`all`", "all"),
+    "between": ("two comparisons: `args.a >= 1 and args.a <= 9`", "=="),
 }
 """Sign or word → what to write instead, and what is read instead where a value ends."""
 
@@ -80,7 +83,11 @@ def foreign_word(word: str) -> Told | None:
 
 def word_before(stop: Stop) -> Told | None:
     """`exists args.a`, `NOT args.a`: taken for a path, so that reading stopped one word later."""
-    if stop.before not in ("exists", "NOT") or not stop.after_value or not NAME.match(stop.found):
+    if (
+        stop.before not in ("exists", "NOT", "some", "every")
+        or not stop.after_value
+        or not NAME.match(stop.found)
+    ):
         return None
     help_, instead = _FOREIGN[stop.before]
     if stop.before == "exists":
@@ -121,7 +128,7 @@ _BLOCK_COMMENT: Final = re.compile(r"/\*(?:[^*]|\*(?!/)){0,5000}\*/|/\*[^\n]*")
 
 # --- constructs ----------------------------------------------------------------------------------
 
-_CONDITION_WORDS: Final = ("if", "where", "provided", "given", "assuming", "iff", "only")
+_CONDITION_WORDS: Final = ("if", "where", "with", "provided", "given", "assuming", "iff", "only")
 _OTHERWISE_WORDS: Final = ("else", "elif", "elsif", "otherwise", "elseif")
 _BRACED: Final = re.compile(r"\b(when|unless)\s*(\{)[^{}]*\Z")
 _AFTER_RULE_WORD: Final = re.compile(r"\b(permit|forbid|require)\s*\Z")
@@ -295,6 +302,44 @@ def _after_target(stop: Stop) -> Told | None:
     return _told(f"names follow `{stop.before}` without `{stop.found}`", help_, instead)
 
 
+def _names_in_brackets(stop: Stop) -> Told | None:
+    """`on tool [a, b]`."""
+    if stop.before not in TARGET_WORDS or stop.found not in ("(", "["):
+        return None
+    if not stop.kinds & {"PATTERN", "TIER_ORDER"}:
+        return None
+    help_ = f"write `{stop.before} a, b`"
+    return _told("names stand without brackets", help_, *_unwrapped(stop, stop.at))
+
+
+_EXCEPTIONS: Final = ("but", "without", "excluding", "minus", "not", "!")
+
+
+def _excepted(stop: Stop) -> Told | None:
+    """`on tool get_* but not get_x`."""
+    if stop.found not in _EXCEPTIONS or not stop.names_end:
+        return None
+    word = re.compile(r"(?:but\s+)?(?:not\b|!)|\w+").match(stop.text, stop.at)
+    under = word.span() if word else (stop.at, stop.end)
+    written = " ".join(stop.text[slice(*under)].split())
+    return _told(f"`{written}` takes out no names", "write `except`", " except ", under)
+
+
+_ABOVE: Final = re.compile(r"\s*(?:\+|(?:and|or)\s+(?:above|higher|up|more|better)\b)")
+
+
+def _tier_and_above(stop: Stop) -> Told | None:
+    """`for tier hi and above`."""
+    named = re.search(r"\btier\s+(\w+)\s*\Z", stop.lead)
+    above = _ABOVE.match(stop.text, stop.at)
+    if named is None or above is None:
+        return None
+    help_ = f"write `for tier >= {named[1]}`"
+    over = (stop.lead_place(named, 1)[0], above.end())
+    message = f"`{' '.join(above.group().split())}` means nothing here"
+    return _told(message, help_, f">= {named[1]}", above.span(), over)
+
+
 _EVERYTHING: Final = ("*", "all", "any", "each", "every", "everything", "anything")
 _EVERYBODY: Final = (*_EVERYTHING, "everyone", "everybody", "anyone", "anybody")
 
@@ -310,4 +355,12 @@ def _everything(stop: Stop) -> Told | None:
     return _told(f"`{stop.found}` names nobody here", help_, "", over=over)
 
 
-_OTHERS: Final = (_everything, _braces_of_condition, _assignment, _after_target)
+_OTHERS: Final = (
+    _everything,
+    _names_in_brackets,
+    _excepted,
+    _tier_and_above,
+    _braces_of_condition,
+    _assignment,
+    _after_target,
+)

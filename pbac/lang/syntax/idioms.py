@@ -9,6 +9,7 @@ from typing import Final
 from pbac.lang.syntax.foreign import word_before
 from pbac.lang.syntax.stop import Place, Stop, Told, closing_bracket, open_bracket
 
+_SHOWN_MAX: Final = 60
 _PATH: Final = r"[A-Za-z_][\w.]*(?:\[[^\]\s]*\])*"
 
 
@@ -34,8 +35,8 @@ def _has_call(stop: Stop) -> Told | None:
     if stop.found != "(" or stop.before != "has":
         return None
     end = closing_bracket(stop, stop.at)
-    inside = stop.text[stop.end : end].strip() if end else "args.a"
-    help_ = f"write `has {inside[:60]}`"
+    inside = stop.text[stop.end : end] if end else "args.a"
+    help_ = f"write `has {inside.strip()[:_SHOWN_MAX]}`"
     over = (stop.at, end + 1) if end else None
     return _told("`has` takes no parentheses", help_, f" {inside} " if end else None, over=over)
 
@@ -56,6 +57,14 @@ _METHODS: Final = {
 _METHOD: Final = re.compile(rf"({_PATH})\.([A-Za-z_]\w*)\s*\Z")
 
 
+def _for_all(stop: Stop) -> Told | None:
+    """`for all a in args.list: …`, where `for` was taken for a value."""
+    if stop.before != "for" or stop.found not in ("all", "any") or not stop.after_value:
+        return None
+    under = (stop.before_at, stop.before_end)
+    return _told("no `for` begins a condition", f"write `{stop.found} x in …: …`", "", under)
+
+
 def _method(stop: Stop) -> Told | None:
     """`args.a.startsWith("x")`."""
     called = _METHOD.search(stop.lead) if stop.found == "(" and stop.after_value else None
@@ -63,8 +72,9 @@ def _method(stop: Stop) -> Told | None:
         return None
     end = closing_bracket(stop, stop.at)
     given = stop.text[stop.end : end].strip() if end else ""
+    shown = given if len(given) <= _SHOWN_MAX and "\n" not in given else "…"
     form = _METHODS.get(called[2].lower())
-    written = form.format(called[1], given or '"…"') if form else None
+    written = form.format(called[1], shown or '"…"') if form else None
     help_ = f"write `{written}`" if written else "functions stand in front: `lower(args.a)`"
     dot = stop.lead_place(called, 2)[0] - 1
     over = None if end is None else (dot, end + 1)
@@ -92,6 +102,59 @@ def _not_behind(stop: Stop) -> Told | None:
     under = (stop.before_at, stop.before_end)
     message = f"`not` stands in front of a comparison by `{operator}`"
     return _told(message, f"write `{written}`", "", under)
+
+
+_KINDS: Final = {
+    **dict.fromkeys(("text", "str", "String"), "string"),
+    **dict.fromkeys(("int", "integer", "float", "decimal", "double", "numeric"), "number"),
+    **dict.fromkeys(("bool", "Boolean"), "boolean"),
+    **dict.fromkeys(("array", "set", "tuple"), "list"),
+    **dict.fromkeys(("object", "dict", "map", "struct"), "record"),
+    **dict.fromkeys(("None", "nil", "NULL", "Null"), "null"),
+}
+"""A kind as elsewhere → as here."""
+
+_STATES: Final = {
+    **dict.fromkeys(("present", "defined", "given"), "has {}"),
+    **dict.fromkeys(("missing", "absent", "undefined", "unset"), "not has {}"),
+    "empty": "count({}) == 0",
+}
+_ASKED: Final = re.compile(rf"({_PATH})\s+(is(?:\s+not)?)\s*\Z")
+
+
+def _is_word(stop: Stop) -> Told | None:
+    """`args.a is int`, `is missing`, `is in`, `isn't null`."""
+    asked = _ASKED.search(stop.lead)
+    if asked is None or "boolean" not in stop.fits:
+        return None
+    message = f"`{stop.found}` is no kind of value"
+    if kind := _KINDS.get(stop.found):
+        return _told(message, f"write `{asked[2]} {kind}`", kind, code="syntax")
+    if form := _STATES.get(stop.found):
+        written = form.format(asked[1])
+        return _told(message, f"write `{written}`", "null", code="syntax")
+    place = stop.lead_place(asked, 2)
+    if stop.found == "in":
+        written = asked[2].removeprefix("is").strip() or ""
+        help_ = f"write `{f'{written} in'.strip()}`"
+        return _told(f"`{asked[2]}` asks for the kind of a value", help_, written, place)
+    return None
+
+
+_BRACED_BODY: Final = re.compile(r"\b(any|all)\s+(\w+)\s+in\s+(\S+)\s*\Z")
+
+
+def _braced_quantifier(stop: Stop) -> Told | None:
+    """`any a in args.list { a == 1 }`."""
+    quantified = _BRACED_BODY.search(stop.lead) if stop.found == "{" else None
+    end = closing_bracket(stop, stop.at)
+    if quantified is None or end is None:
+        return None
+    help_ = f"write `{' '.join(quantified.group().split())}: (…)`"
+    inside = stop.text[stop.end : end]
+    over = (stop.at, end + 1)
+    message = f"a colon stands behind `{quantified[1]} … in …`, and no braces"
+    return _told(message, help_, f":{inside} ", (stop.at, stop.end), over)
 
 
 _IS: Final = re.compile(r"\b(is)(\s+not)?\s*\Z")
@@ -126,7 +189,7 @@ def _in_parentheses(stop: Stop) -> Told | None:
         return None
     end = closing_bracket(stop, opener)
     listed = f"[{stop.text[opener + 1 : end]}]"
-    shown = listed if end and len(listed) <= 60 and "\n" not in listed else "[…, …]"
+    shown = listed if end and len(listed) <= _SHOWN_MAX and "\n" not in listed else "[…, …]"
     return _told(
         "lists stand in brackets, not in parentheses",
         f"write `in {shown}`",
@@ -155,9 +218,12 @@ def _chain(stop: Stop) -> Told | None:
 _IDIOMS: Final[tuple[Callable[[Stop], Told | None], ...]] = (
     word_before,
     _has_call,
+    _for_all,
     _method,
     _not_behind,
     _is_value,
+    _is_word,
+    _braced_quantifier,
     _in_parentheses,
     _chain,
 )

@@ -11,7 +11,7 @@ from __future__ import annotations
 import functools
 from collections.abc import Iterator
 from dataclasses import replace
-from typing import Final
+from typing import Any, Final
 
 from lark import Lark, Token, UnexpectedInput
 from lark.lexer import PatternStr
@@ -20,22 +20,27 @@ from pbac.base.limits import EXPRESSION_DEPTH_MAX, PATTERN_CHARACTERS_MAX
 from pbac.lang.syntax.foreign import foreign_word
 from pbac.lang.syntax.grammar import make_lark
 from pbac.lang.syntax.reading import Reading
-from pbac.lang.syntax.stop import Told
+from pbac.lang.syntax.stop import Told, stop_at
 from pbac.lang.syntax.syntax_errors import Mistake, explain, mistake
 from pbac.lang.syntax.tables import grammar_text
 from pbac.lang.syntax.tree import NESTING, TEXTS, begins_word, is_letter
 from pbac.lang.syntax.words import ITEM_WORDS, RESERVED, TARGET_WORDS
 
+_ENDINGS: Final = frozenset({"ted", "ing", "den", "ded", "ting", "ding", "ment"})
 _STRAY_LETTERS_MAX: Final = 2
 """So few letters behind a word of the language are a slip and no second word: `permitt`."""
 
 
 def find_mistake(reading: Reading, text: str, begin: int, start: str) -> Mistake:
     """What is wrong with a text that, from `begin` on, is no `start` of the grammar."""
+    parser: Any = _lark().parse_interactive(" " * begin + text[begin:], start=start)
     try:
-        _lark().parse(" " * begin + text[begin:], start=start)
+        read = parser.exhaust_lexer()
+        parser.feed_eof(read[-1] if read else None)
     except UnexpectedInput as error:
-        return explain(reading, text, error, _spellings())
+        # More exact than what the error says: states of the automaton share their words.
+        fits = frozenset(map(str, parser.accepts()))
+        return explain(reading, stop_at(text, error, fits, _spellings()))
     except _Refused as refused:
         return mistake(reading, refused.told, refused.at)
     raise AssertionError("Lark reads what our own loop over its tables refused")
@@ -86,12 +91,14 @@ class _Joints:
 
 def _touching(left: Token, right: Token) -> _Refused:
     """Two words that met: a word with a slip at its end, one of another language, or two."""
-    word = f"{left}{right}"
+    shown = '"…"' if right[0] == '"' else right
+    word = f"{left}{shown}"
     told = foreign_word(word) or _plural(left, right)
     if told is None:
-        few = len(right) <= _STRAY_LETTERS_MAX and left in RESERVED and right[0] != '"'
-        parted = left in RESERVED - {*ITEM_WORDS} or right[0] == '"' or left.type != "NAME"
-        help_ = f"did you mean `{left}`?" if few else f"write `{left} {right}`"
+        ending = len(right) <= _STRAY_LETTERS_MAX or (left in ITEM_WORDS and right in _ENDINGS)
+        few = ending and left in RESERVED and right[0] != '"'
+        parted = right[0] == '"' or (left.type != "NAME" and left not in ITEM_WORDS)
+        help_ = f"did you mean `{left}`?" if few else f"write `{left} {shown}`"
         message = f"`{word}` is two words without a blank between them"
         instead = left if few else f"{left} {right}" if parted else None
         told = Told(code="tokens-touch", message=message, help=help_, instead=instead)
@@ -100,7 +107,7 @@ def _touching(left: Token, right: Token) -> _Refused:
 
 def _plural(left: Token, right: Token) -> Told | None:
     """`on tools x`."""
-    if left not in TARGET_WORDS or right not in ("s", "es"):
+    if left not in TARGET_WORDS or right.rstrip(":") not in ("s", "es"):
         return None
     message = f"`{left}{right}` is no word here"
     return Told(code="tokens-touch", message=message, help=f"write `{left}`", instead=left)

@@ -11,7 +11,8 @@ from pbac.lang.syntax.stop import NAME, Stop, Told, closes, open_bracket
 from pbac.lang.syntax.words import CLAUSE_WORDS, DUTY_WORDS, ITEM_WORDS, RESERVED
 
 _QUOTED: Final = re.compile(
-    r"'([^'\n]*)'|`([^`\n]*)`|\u2018([^\u2019\n]*)\u2019|[\u201c\u201d]([^\u201c\u201d\n]*)\u201d"
+    r"'([^'\n]{0,200})'(?!\w)|`([^`\n]{0,200})`"
+    r"|\u2018([^\u2019\n]{0,200})\u2019|[\u201c\u201d]([^\u201c\u201d\n]{0,200})\u201d"
 )
 _OTHER_QUOTES: Final = frozenset("'`\u2018\u2019\u201c\u201d")
 
@@ -79,6 +80,29 @@ def unclosed(stop: Stop) -> Told | None:
     )
 
 
+def stray_bracket(stop: Stop) -> Told | None:
+    """A closing bracket that closes nothing, or another one than the last that opened."""
+    if stop.found not in (")", "]", "}"):
+        return None
+    opener = open_bracket(stop)
+    if opener is None:
+        message = f"this `{stop.found}` closes nothing"
+        return Told(code="syntax", message=message, help="leave it out", instead="")
+    closer = closes(stop.text[opener])
+    if closer == stop.found or not (stop.after_value or closer in stop.fits):
+        return None
+    message = f"this `{stop.text[opener]}` is closed by `{stop.found}`"
+    under = (opener, opener + 1)
+    return Told(
+        code="syntax",
+        message=message,
+        help=f"close it with `{closer}`",
+        under=under,
+        instead=closer,
+        over=(stop.at, stop.end),
+    )
+
+
 def trailing_comma(stop: Stop) -> Told | None:
     """`on tool a, b,` and a clause, whose word was taken for a name."""
     at = stop.breaks_off
@@ -138,7 +162,7 @@ def other_conjunction(stop: Stop) -> Told | None:
 def missing_operand(stop: Stop) -> Told | None:
     """`when and x`: the lexer took `and` for a name, so reading stopped one word later."""
     at = stop.breaks_off
-    if at is not None and (stop.wants_value or (stop.after_value and at != stop.at)):
+    if at is not None and (stop.wants_value if at == stop.at else stop.after_value):
         return _operand_after(stop, at)
     if stop.after_value and stop.before in RESERVED - {"true", "false", "null"}:
         return Told(
@@ -170,6 +194,11 @@ def _operand_after(stop: Stop, at: int) -> Told:
 def two_values(stop: Stop) -> Told | None:
     """Two values, and nothing between them."""
     if stop.after_value and not stop.starts_line and re.match(r"[A-Za-z0-9_\"(]", stop.found):
+        if "," in stop.fits and (opener := open_bracket(stop)) and stop.text[opener] == "[":
+            message = f"a comma is missing before `{stop.found}`"
+            help_ = "part the items of a list with commas"
+            over = (stop.at, stop.at)
+            return Told(code="missing-comma", message=message, help=help_, instead=", ", over=over)
         return Told(
             code="missing-operator",
             message=f"an operator is missing before `{stop.found}`",

@@ -119,9 +119,10 @@ class Told:
     over: Place | None = None
 
 
-def stop_at(text: str, error: UnexpectedInput, spellings: Mapping[str, str]) -> Stop:
-    """What Lark says of the place, and the words around it."""
-    kinds = frozenset(getattr(error, "expected", None) or getattr(error, "allowed", None) or ())
+def stop_at(
+    text: str, error: UnexpectedInput, kinds: frozenset[str], spellings: Mapping[str, str]
+) -> Stop:
+    """The place, and the words around it. `kinds` are the terminals that would have fitted."""
     at = error.pos_in_stream
     ended = at is None or at < 0 or getattr(getattr(error, "token", None), "type", "") == "$END"
     at = len(text.rstrip()) if ended or at is None else at

@@ -9,14 +9,18 @@ goes on as if it had been written (`Told.instead`).
 from __future__ import annotations
 
 import re
-from collections.abc import Callable, Mapping
+from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Final
 
-from lark import UnexpectedInput
-
 from pbac.base.diagnostics import Diagnostic
-from pbac.lang.syntax.beginnings import missing_package, nameless, second_tiers, unknown_item
+from pbac.lang.syntax.beginnings import (
+    early_annotation,
+    missing_package,
+    nameless,
+    second_tiers,
+    unknown_item,
+)
 from pbac.lang.syntax.figures import figure, missing_zone
 from pbac.lang.syntax.fits import plain
 from pbac.lang.syntax.foreign import comment_mark, foreign_construct, foreign_sign
@@ -33,11 +37,12 @@ from pbac.lang.syntax.slips import (
     other_conjunction,
     quotes,
     second_duty,
+    stray_bracket,
     trailing_comma,
     two_values,
     unclosed,
 )
-from pbac.lang.syntax.stop import Stop, Told, stop_at
+from pbac.lang.syntax.stop import Stop, Told
 
 _ANY_WORD: Final = re.compile(r"\w{1,64}")
 
@@ -57,16 +62,13 @@ class Mistake:
     repair: Repair | None
 
 
-def explain(
-    reading: Reading, text: str, error: UnexpectedInput, spellings: Mapping[str, str]
-) -> Mistake:
-    """The one mistake for a syntax error."""
-    stop = stop_at(text, error, spellings)
+def explain(reading: Reading, stop: Stop) -> Mistake:
+    """The one mistake at the place where reading stopped."""
     letter = _lookalike(stop)
     if letter is not None:
         return mistake(reading, letter, stop.at)
     told = next((told for slip in _SLIPS if (told := slip(stop))), None) or plain(stop)
-    return mistake(reading, told, stop.at, min(stop.end, len(text)))
+    return mistake(reading, told, stop.at, min(stop.end, len(stop.text)))
 
 
 def mistake(reading: Reading, told: Told, at: int, end: int | None = None) -> Mistake:
@@ -116,8 +118,10 @@ _SLIPS: Final[tuple[Callable[[Stop], Told | None], ...]] = (
     other_conjunction,
     foreign_construct,
     foreign_sign,
+    stray_bracket,
     missing_operand,
     missing_clause_word,
+    early_annotation,
     clause_order,
     missing_then,
     missing_comma,
