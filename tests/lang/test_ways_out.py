@@ -121,11 +121,11 @@ def test_a_condition_is_told_how_it_is_written_here(condition, way_out):
         ("PERMIT x ON any", ["did you mean `permit`?", "did you mean `on`?"]),
         (
             "permit\n  on tool x",
-            ["write `permit name`: decisions and records call the rule by it"],
+            ["write `permit name`: decisions and records call it so"],
         ),
         (
             "permit @owner a on any",
-            ["write `permit name`: decisions and records call the rule by it"],
+            ["write `permit name`: decisions and records call it so"],
         ),
         ("permit read-all on any", ["write `permit read_all`"]),
         ("permit 'read all' on any", ["write `permit read_all`"]),

@@ -28,15 +28,13 @@ def missing_package(stop: Stop) -> Told | None:
 # --- tiers ---------------------------------------------------------------------------------------
 
 _TIERS: Final = re.compile(r"tiers(?:\s+[A-Za-z_]\w*(?:\s*[<>,]\s*[A-Za-z_]\w*)*)?")
-_TIERS_BEFORE: Final = re.compile(r"\btiers\s[A-Za-z0-9_<>,\s]*\Z")
+_ONE_TIER: Final = re.compile(r"\btiers\s+\w+\s*\Z")
 
 
 def second_tiers(stop: Stop) -> Told | None:
     """`tiers` below the first rule, twice, or in an order without `<`."""
-    if stop.found in (",", ">") and "<" in stop.fits and _TIERS_BEFORE.search(stop.lead):
-        help_ = "write `tiers low < high`, the least trusted first"
-        message = "tiers stand in one order, with `<` between them"
-        return Told(code="syntax", message=message, help=help_, instead="<")
+    if {"<", "permit"} <= stop.fits and not stop.after_value:
+        return _unordered(stop)
     whole = _TIERS.match(stop.text, stop.at)
     if whole is None or stop.found != "tiers" or not stop.starts_line or stop.wants_value:
         return None
@@ -49,15 +47,25 @@ def second_tiers(stop: Stop) -> Told | None:
     return Told(code=code, message=message, help=help_, instead="", over=whole.span())
 
 
+def _unordered(stop: Stop) -> Told | None:
+    help_ = "write `tiers low < high`, the least trusted first"
+    message = "tiers stand in one order, with `<` between them"
+    if stop.found in (",", ">"):
+        return Told(code="syntax", message=message, help=help_, instead="<")
+    one = _ONE_TIER.search(stop.lead) and NAME.fullmatch(stop.found) and not stop.starts_line
+    return Told(code="syntax", message=message, help=help_) if one else None
+
+
 # --- names ---------------------------------------------------------------------------------------
 
 _NAMED: Final = "permit|forbid|require|package|define"
 _NEW_NAME: Final = re.compile(rf"\b({_NAMED})\s*\Z")
 _SWALLOWED: Final = re.compile(
-    rf"\b(permit|forbid|require)\s+(?:{'|'.join((*CLAUSE_WORDS, *ITEM_WORDS))})\s*\Z"
+    rf"\b(permit|forbid|require|package)\s+(?:{'|'.join((*CLAUSE_WORDS, *ITEM_WORDS))})\s*\Z"
 )
 _BEGUN_NAME: Final = re.compile(rf"\b({_NAMED})\s+([A-Za-z_]\w*)\Z")
 _NAME_LIKE: Final = re.compile(r"[\w./-]{1,64}\w")
+_CLAUSE_FOLLOWS: Final = re.compile(rf"\s*(?:(?:{'|'.join(CLAUSE_WORDS)})\b|[@\"])")
 _QUOTED: Final = re.compile(
     r"\"([^\"\n]{0,64})\"|'([^'\n]{0,64})'|“([^”\n]{0,64})”|`([^`\n]{0,64})`"
 )
@@ -84,7 +92,8 @@ def _unlike_a_name(stop: Stop, begun: re.Match[str]) -> Told | None:
     start, _ = stop.lead_place(begun, 2)
     if stop.found == ":" and begun[1] != "define":
         message, help_ = "no colon stands behind a name", f"write `{begun[1]} {begun[2]}`"
-        return Told(code="syntax", message=message, help=help_, instead="")
+        instead = "" if _CLAUSE_FOLLOWS.match(stop.text, stop.end) else None
+        return Told(code="syntax", message=message, help=help_, instead=instead)
     word = _NAME_LIKE.match(stop.text, start)
     if stop.found not in ("-", ".", "/", "--", "->") or word is None or word.end() <= stop.at:
         return None
@@ -102,10 +111,11 @@ def _told_name(of: str, written: str, place: Place) -> Told:
 
 def _no_name(stop: Stop, effect: re.Match[str]) -> Told:
     place = stop.lead_place(effect, 1)
+    what = "the package" if effect[1] == "package" else f"this `{effect[1]}` rule"
     return Told(
         code="syntax",
-        message=f"this `{effect[1]}` rule has no name",
-        help=f"write `{effect[1]} name`: decisions and records call the rule by it",
+        message=f"{what} has no name",
+        help=f"write `{effect[1]} name`: decisions and records call it so",
         under=place,
         instead=f"{effect[1]} _",
     )

@@ -9,7 +9,7 @@ from pbac.base.suggest import near_misses
 from pbac.lang.syntax.stop import NAME, Stop, Told
 from pbac.lang.syntax.words import CLAUSE_WORDS, DAY_WORDS, DAYS, DUTY_WORDS, ITEM_WORDS, RESERVED
 
-_SHOWN_MAX: Final = 8
+_SHOWN_MAX: Final = 5
 
 _VALUES: Final = frozenset({
     "NAME", "STRING", "RAW", "NUMBER", "DURATION", "DATE", "DATETIME", "VERSION", "true", "false",

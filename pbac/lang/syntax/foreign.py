@@ -43,6 +43,18 @@ _FOREIGN: Final[Mapping[str, tuple[str, str | None]]] = {
     "NOT": ("`not`", "not"),
     "includes": ("`contains`", "contains"),
     "exists": ("`has` in front of the path", "has"),
+    "≥": ("`>=`", ">="),
+    "≤": ("`<=`", "<="),
+    "≠": ("`!=`", "!="),
+    "∧": ("`and`", "and"),
+    "∨": ("`or`", "or"),
+    "¬": ("`not`", "not "),
+    "contain": ("`contains`", "contains"),
+    **dict.fromkeys(("begin", "begins", "start"), ("`starts with`", None)),
+    **dict.fromkeys(("does", "doesn", "do", "isn", "cannot"), ("`not` in front of it all", None)),
+    **dict.fromkeys(("greater", "more", "above", "over"), ("`>`", None)),
+    **dict.fromkeys(("less", "fewer", "below", "under"), ("`<`", None)),
+    "equal": ("`==`", None),
     "some": ("`any`", "any"),
     "every": ("`all`", "all"),
     "between": ("two comparisons: `args.a >= 1 and args.a <= 9`", "=="),
@@ -68,7 +80,7 @@ def foreign_sign(stop: Stop) -> Told | None:
     if slashed := _NO_SLASHES.match(stop.text, at):
         instead, over = f'matches r"{slashed[1]}"', slashed.span()
         help_ = help_.replace("…", slashed[1])
-    if at == stop.at and not stop.after_value and sign not in ("!", "NOT"):
+    if at == stop.at and not stop.after_value and sign not in ("!", "¬", "NOT"):
         instead = None
     return _operator(sign, help_, instead and f" {instead} ", under, over)
 
@@ -291,6 +303,14 @@ def _assignment(stop: Stop) -> Told | None:
     )
 
 
+def _member(stop: Stop) -> Told | None:
+    """`{ tier = "a" }`."""
+    if stop.found not in ("=", "==", ":=", "=>") or stop.kinds != {"COLON"}:
+        return None
+    name = stop.before
+    return _told("members of a record have a colon", f"write `{name}: …`", ":")
+
+
 def _after_target(stop: Stop) -> Told | None:
     """`for tier == x`, `on tool = "a"`, `for tier => x`."""
     if stop.before not in TARGET_WORDS or stop.found not in ("=", "==", "=>", "!=", "in", "is"):
@@ -356,6 +376,7 @@ def _everything(stop: Stop) -> Told | None:
 
 
 _OTHERS: Final = (
+    _member,
     _everything,
     _names_in_brackets,
     _excepted,

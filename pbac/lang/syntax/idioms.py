@@ -8,6 +8,7 @@ from typing import Final
 
 from pbac.lang.syntax.foreign import word_before
 from pbac.lang.syntax.stop import Place, Stop, Told, closing_bracket, open_bracket
+from pbac.lang.syntax.words import FUNCTION_NAMES
 
 _SHOWN_MAX: Final = 60
 _PATH: Final = r"[A-Za-z_][\w.]*(?:\[[^\]\s]*\])*"
@@ -55,6 +56,19 @@ _METHODS: Final = {
 """A method, in small letters → the same here, of what it is called on and with."""
 
 _METHOD: Final = re.compile(rf"({_PATH})\.([A-Za-z_]\w*)\s*\Z")
+
+
+def _bare_function(stop: Stop) -> Told | None:
+    """`count args.a > 3`."""
+    if stop.before not in FUNCTION_NAMES or not stop.after_value:
+        return None
+    subject = re.compile(_PATH).match(stop.text, stop.at)
+    if subject is None:
+        return None
+    written = f"{stop.before}({subject.group()})"
+    over = (stop.before_at, subject.end())
+    message = f"`{stop.before}` has its value in parentheses"
+    return _told(message, f"write `{written}`", written, (over[0], stop.before_end), over)
 
 
 def _for_all(stop: Stop) -> Told | None:
@@ -181,18 +195,20 @@ def _is_value(stop: Stop) -> Told | None:
 
 
 def _in_parentheses(stop: Stop) -> Told | None:
-    """`args.a in ("x", "y")`."""
+    """`args.a in ("x", "y")`, `args.a == (1, 2)`."""
     opener = open_bracket(stop) if stop.found == "," else None
     if opener is None or stop.text[opener] != "(":
         return None
-    if not re.search(r"\bin\s*\Z", stop.text[max(0, opener - 20) : opener]):
+    before = re.search(r"(\w*)\s*\Z", stop.text[max(0, opener - 64) : opener])
+    word = before[1] if before else ""
+    if word and word != "in":
         return None
     end = closing_bracket(stop, opener)
     listed = f"[{stop.text[opener + 1 : end]}]"
     shown = listed if end and len(listed) <= _SHOWN_MAX and "\n" not in listed else "[…, …]"
     return _told(
         "lists stand in brackets, not in parentheses",
-        f"write `in {shown}`",
+        f"write `{word} {shown}`".replace("` ", "`"),
         listed if end else None,
         (opener, opener + 1),
         (opener, end + 1) if end else None,
@@ -218,6 +234,7 @@ def _chain(stop: Stop) -> Told | None:
 _IDIOMS: Final[tuple[Callable[[Stop], Told | None], ...]] = (
     word_before,
     _has_call,
+    _bare_function,
     _for_all,
     _method,
     _not_behind,

@@ -2,8 +2,9 @@
 
 `tree` has refused the text, so speed is no matter here. Lark reads it once more by the same grammar
 and says where it stops and what would have fitted. Between its lexer and its parser `_Joints` looks
-at neighbours: the contextual lexer would read `fortier` as `for tier`, so letters may not meet
-letters; and it counts brackets, so that no text nests deeper than the tree is allowed to be.
+at neighbours: the contextual lexer would read `fortier` as `for tier`, so a letter may not meet a
+letter or a quote; and it counts brackets, so that no text nests deeper than the tree is allowed to
+be.
 """
 
 from __future__ import annotations

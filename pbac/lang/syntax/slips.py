@@ -8,7 +8,7 @@ from typing import Final
 from pbac.base.suggest import near_misses
 from pbac.lang.syntax.resume import item_start
 from pbac.lang.syntax.stop import NAME, Stop, Told, closes, open_bracket
-from pbac.lang.syntax.words import CLAUSE_WORDS, DUTY_WORDS, ITEM_WORDS, RESERVED
+from pbac.lang.syntax.words import CLAUSE_WORDS, DUTY_WORDS, ITEM_WORDS, RESERVED, TARGET_WORDS
 
 _QUOTED: Final = re.compile(
     r"'([^'\n]{0,200})'(?!\w)|`([^`\n]{0,200})`"
@@ -62,12 +62,13 @@ def _other_quotes(stop: Stop) -> Told:
 def unclosed(stop: Stop) -> Told | None:
     """A bracket that is open where a clause, an item or the end of the file begins."""
     at = stop.breaks_off
+    if at is None and stop.starts_line and stop.found in _EXPECTATIONS:
+        at = stop.at
     opener = None if at is None else open_bracket(stop)
-    if at is None or opener is None or not (stop.after_value or stop.wants_value or stop.fits):
+    if at is None or opener is None:
         return None
     bracket = stop.text[opener]
-    comma = re.search(r",\s*\Z", stop.text[:at])
-    if bracket == "(" and comma:
+    if bracket == "(" and stop.text[:at].rstrip().endswith(","):
         return None
     message = f"this `{bracket}` is not closed"
     return Told(
@@ -78,6 +79,9 @@ def unclosed(stop: Stop) -> Told | None:
         instead=f" {closes(bracket)} ",
         over=(at, at),
     )
+
+
+_EXPECTATIONS: Final = ("call", "list", "issue")
 
 
 def stray_bracket(stop: Stop) -> Told | None:
@@ -131,6 +135,10 @@ def missing_comma(stop: Stop) -> Told | None:
     if close:
         message = f"`{stop.found}` does not fit here"
         return Told(code="syntax", message=message, help=f"did you mean `{close[0]}`?")
+    if stop.before in TARGET_WORDS and re.search(rf",\s*{stop.before}\s*\Z", stop.lead):
+        message = f"`{stop.before}` stands once in front of all names"
+        under = (stop.before_at, stop.before_end)
+        return Told(code="syntax", message=message, help="leave it out", under=under, instead="")
     return Told(
         code="missing-comma",
         message=f"a comma is missing before `{stop.found}`",
@@ -143,17 +151,46 @@ def missing_comma(stop: Stop) -> Told | None:
 _CONJUNCTIONS: Final = {"or": "or", "||": "or", "|": "or", "and": "and", "&&": "and", "&": "and"}
 
 
+_LISTED: Final = re.compile(r"\b(?:tier(?!\s*[<>])|per\s+\w+\s+by)\s+[\w.]+(?:\s*,\s*[\w.]+)*\s*\Z")
+
+
 def other_conjunction(stop: Stop) -> Told | None:
     """`on tool a or b`, `on tool a and b`."""
-    meant = _CONJUNCTIONS.get(stop.found) if stop.names_end else None
-    if meant is None:
+    meant = _CONJUNCTIONS.get(stop.found)
+    if meant is None or not (stop.names_end or _LISTED.search(stop.lead)):
         return None
     message = f"names are parted by commas, and not by `{stop.found}`"
+    if re.search(r"\bby\s[\w.,\s]*\Z", stop.lead):
+        return Told(code="missing-comma", message=message, help="write `,`", instead=",")
     if meant == "or":
         help_ = "write `,`: a comma means or"
         return Told(code="missing-comma", message=message, help=help_, instead=",")
     help_ = "a comma means or; what has to be true as well is another `for` or `on` line"
     return Told(code="foreign-syntax", message=message, help=help_, instead=",")
+
+
+_JOINED: Final = re.compile(rf"\s*({'|'.join(CLAUSE_WORDS)})\b")
+
+
+def joined_clause(stop: Stop) -> Told | None:
+    """`on tool a and on scope b`, `on any, when args.a`."""
+    clause = _JOINED.match(stop.text, stop.end) if stop.found in (*_CONJUNCTIONS, ",") else None
+    if clause is None or clause[1] not in stop.fits:
+        return None
+    code = "trailing-comma" if stop.found == "," else "foreign-syntax"
+    message = f"nothing stands between clauses, and no `{stop.found}`"
+    return Told(code=code, message=message, help="leave it out", instead="")
+
+
+def other_approvers(stop: Stop) -> Told | None:
+    """`approval from group "a", group "b"`."""
+    if stop.found not in (",", "and") or not {"or", "within"} <= stop.fits:
+        return None
+    if not re.compile(r"\s*(?:group|user)\b").match(stop.text, stop.end):
+        return None
+    help_ = "write `or`; where both have to approve, write a `then approval` for each"
+    message = f"those who may approve are not joined by `{stop.found}`"
+    return Told(code="syntax", message=message, help=help_, instead="or")
 
 
 # --- operands and operators ----------------------------------------------------------------------
@@ -191,9 +228,14 @@ def _operand_after(stop: Stop, at: int) -> Told:
     )
 
 
+_VALUE_BEGINS: Final = re.compile(r"[A-Za-z0-9_\"(]")
+_PATH_BEGINS: Final = re.compile(r"[A-Za-z_]\w*[.\[]")
+
+
 def two_values(stop: Stop) -> Told | None:
     """Two values, and nothing between them."""
-    if stop.after_value and not stop.starts_line and re.match(r"[A-Za-z0-9_\"(]", stop.found):
+    value = _PATH_BEGINS if stop.starts_line else _VALUE_BEGINS
+    if stop.after_value and value.match(stop.text, stop.at):
         if "," in stop.fits and (opener := open_bracket(stop)) and stop.text[opener] == "[":
             message = f"a comma is missing before `{stop.found}`"
             help_ = "part the items of a list with commas"
@@ -252,16 +294,19 @@ def _without_word(clause: str, word: str, start: int, at: int) -> Told:
     )
 
 
+_DUTY_FOLLOWS: Final = re.compile(rf"\s+(?:{'|'.join(DUTY_WORDS)})\b")
+
+
 def clause_order(stop: Stop) -> Told | None:
     """A clause that stands too late, or in a rule that has none such."""
     if stop.found not in CLAUSE_WORDS and stop.found != "@":
         return None
-    if stop.found == "then":
+    if stop.found == "then" and not _in_requirement(stop):
         return Told(
             code="misplaced-clause",
             message="`then` stands in `require` rules only, after all other clauses",
             help="write `require` instead, or remove the duty",
-            instead="require _ ",
+            instead="require _ " if _DUTY_FOLLOWS.match(stop.text, stop.end) else None,
             over=(stop.at, stop.at),
         )
     if not ({"permit", "then"} & stop.fits):

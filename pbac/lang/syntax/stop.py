@@ -158,10 +158,11 @@ def _blank(match: re.Match[str]) -> str:
 
 
 def open_bracket(stop: Stop) -> int | None:
-    """The offset of the innermost bracket that is open where reading stopped."""
-    begin = item_start(stop.text, stop.at) or 0
+    """The offset of the innermost bracket that is open where something should have ended."""
+    end = stop.at if stop.breaks_off is None else stop.breaks_off
+    begin = item_start(stop.text, end) or 0
     opened: list[int] = []
-    for at, sign in enumerate(_NO_CODE.sub(_blank, stop.text[begin : stop.at]), begin):
+    for at, sign in enumerate(_NO_CODE.sub(_blank, stop.text[begin:end]), begin):
         if sign in _CLOSED_BY:
             opened.append(at)
         elif sign in _CLOSED_BY.values() and opened:
