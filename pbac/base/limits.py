@@ -62,6 +62,10 @@ SYNTAX_ERRORS_MAX: Final = 20
 RENDERED_LINE_COLUMNS_MAX: Final = 160
 DEFINITIONS_MAX: Final = 5_000
 TESTS_MAX: Final = 10_000
+TEST_STEPS_MAX: Final = 1_000
+TIERS_MAX: Final = 64
+# By `on server` of a package.
+SERVERS_NAMED_MAX: Final = 256
 # Other rules that lint compares one rule with, of those its index finds.
 LINT_RIVALS_MAX: Final = 16
 # Names that tests ask about and lint tries on the patterns of one rule.

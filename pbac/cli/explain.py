@@ -92,9 +92,9 @@ def _issue(
     policy_set: PolicySet, scope: str, options: dict[str, Any], styles: Mapping[str, str]
 ) -> tuple[Any, str]:
     """A tool that needs the scope is asked for it; without one, some tool that has no name."""
+    from pbac.model.request import ISSUE
     from pbac.pdp.explain_listing import explain_issue
     from pbac.pdp.explain_text import render_issue
-    from pbac.pdp.index import ISSUE
 
     tool = options["tool"] or ("" if options["file"] else scope)
     described = {**options, "tool": tool or None, "scope": options["scope"] or scope}

@@ -14,7 +14,7 @@ import msgspec
 from pbac.base.errors import PbacError
 from pbac.base.json import JsonError, decode
 from pbac.base.suggest import did_you_mean
-from pbac.model.request import ACTOR_FIELDS, FIELDS, OPEN_ROOTS, DecisionRequest
+from pbac.model.request import ACTOR_FIELDS, FIELDS, ISSUE, OPEN_ROOTS, DecisionRequest
 from pbac.pdp.moments import parse_duration, parse_moment
 
 if TYPE_CHECKING:
@@ -62,7 +62,7 @@ def request_of(policy_set: PolicySet, **options: Any) -> DecisionRequest:
         _set(roots, setting)
     _check_names(roots)
     _check_tier(roots["agent"].get("tier"), policy_set)
-    if roots["call"].get("method") == "token/issue":
+    if roots["call"].get("method") == ISSUE:
         raise PbacError("a request for a token cannot be decided by itself", help=ISSUANCE_HELP)
     return DecisionRequest(**roots)
 

@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from datetime import date
 from functools import lru_cache
 from typing import Any, Final
 
 from pbac.catalog.tools import Tool
-from pbac.gateway.principal import Principal
-from pbac.model.request import DecisionRequest
+from pbac.gateway.principal import Principal, acting_alone
+from pbac.model.request import ISSUE, DecisionRequest
+from pbac.oauth.model import Client, describe_agent
 
 _EPOCH: Final = date(1970, 1, 1).toordinal()
 _DAY_MS: Final = 24 * 3_600 * 1_000
@@ -48,6 +50,19 @@ def _date(days: int) -> str:
 def token(principal: Principal, now_ms: int) -> dict[str, Any]:
     """The `token` root."""
     return {**principal.token, "age": now_ms - principal.issued_at_ms}
+
+
+def issue_request(
+    client: Client, scope: str, *, consented: Sequence[str], grant: str, env: dict[str, Any]
+) -> DecisionRequest:
+    """Issuing a scope to an agent now (Law 9). When the token will end is decided by that."""
+    return DecisionRequest(
+        agent=describe_agent(client),
+        chain=acting_alone(),
+        token={"scopes": sorted(consented), "grant": grant, "issued_at": env["now"], "age": 0},
+        env=env,
+        call={"method": ISSUE, "scope": scope},
+    )
 
 
 def decision_request(

@@ -10,7 +10,7 @@ from collections.abc import Iterable, Iterator
 from typing import Any
 
 from pbac.catalog.tools import Tool
-from pbac.gateway.decision_request import tool_call
+from pbac.gateway.decision_request import token, tool_call
 from pbac.gateway.principal import Principal
 from pbac.model.request import DecisionRequest
 from pbac.pdp.engine import shown
@@ -32,7 +32,7 @@ def is_shown(policy_set: PolicySet, principal: Principal, tool: Tool, env: dict[
         agent=principal.agent,
         user=principal.user,
         chain=principal.chain,
-        token={"scopes": principal.token["scopes"]},
+        token=token(principal, env["now"]),
         call=tool_call(tool),
         env=env,
     )

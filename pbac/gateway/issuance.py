@@ -20,9 +20,8 @@ from pbac.audit.record import TokenRecord
 from pbac.base import json
 from pbac.base.clock import Clock
 from pbac.base.limits import ACCESS_TOKEN_SECONDS
-from pbac.gateway.decision_request import environment
+from pbac.gateway.decision_request import environment, issue_request
 from pbac.gateway.ports import AuditLog, Counters
-from pbac.gateway.principal import acting_alone
 from pbac.model.decision import Decision
 from pbac.model.request import DecisionRequest
 from pbac.oauth import introspection, registration, revocation, token
@@ -36,7 +35,6 @@ from pbac.oauth.model import (
     GrantedScopes,
     Publisher,
     ResourceServer,
-    describe_agent,
 )
 from pbac.oauth.storage import Storage
 from pbac.oauth.token import TokenRequest
@@ -206,16 +204,9 @@ def grant_scopes(
 ) -> GrantedScopes:
     """Ask policy about each consented scope (Law 9): which are effective, and for how long."""
     env = environment(now_ms, ip=ip, client="", name=service.environment)
-    agent, held = describe_agent(client), {"scopes": sorted(consented), "grant": grant_type}
     decisions = {
         scope: service.decide_scope(
-            DecisionRequest(
-                agent=agent,
-                chain=acting_alone(),
-                token=held,
-                env=env,
-                call={"method": "token/issue", "scope": scope},
-            )
+            issue_request(client, scope, consented=consented, grant=grant_type, env=env)
         )
         for scope in consented
     }

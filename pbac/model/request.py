@@ -84,9 +84,16 @@ ACTOR_FIELDS: Final[dict[str, str]] = {
 OPEN_ROOTS: Final = frozenset({"args", "facts", "data"})
 
 UNDETERMINED_WHEN_LISTING: Final = frozenset(
-    {"args", "facts", "session", "env", "token.age", "token.grant"}
+    {"args", "facts", "session", "env", "token.age", "token.grant", "token.expires_at"}
 )
-"""Law 6: what is not yet known when tools are listed (undetermined, which is not missing)."""
+"""Law 6: what is not yet known when tools are listed (undetermined, which is not missing).
+
+Scopes are granted by the same sets of outcomes (Law 9), before anybody knows how long a token will
+live: so `token.expires_at` is among them.
+"""
+
+ISSUE: Final = "token/issue"
+"""`call.method` of a request about issuing a scope: `call` is this, `scope`, and the server."""
 
 
 class DecisionRequest(msgspec.Struct, frozen=True, kw_only=True):

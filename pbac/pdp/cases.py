@@ -17,10 +17,9 @@ from pbac.base.source import Span
 from pbac.lang import nodes
 from pbac.lang.program import CompiledPackage
 from pbac.model.decision import Decision
-from pbac.model.request import DecisionRequest
+from pbac.model.request import ISSUE, DecisionRequest
 from pbac.pdp.engine import decide, grant_scope, shown
 from pbac.pdp.expected import write_expectation
-from pbac.pdp.index import ISSUE
 from pbac.pdp.policy_set import PolicySet
 from pbac.pdp.telling import tell
 

@@ -21,8 +21,8 @@ nobody can tell. Texts are for one request, and rendered by `telling` for those 
 from __future__ import annotations
 
 import traceback
-from collections.abc import Iterable
-from typing import Any, Final
+from collections.abc import Iterable, Sequence
+from typing import Any, Final, Literal
 
 from msgspec.structs import replace
 
@@ -189,7 +189,7 @@ def _outcomes(
 
 
 def grant_scope(
-    policy_set: PolicySet, request: DecisionRequest, calls: Iterable[dict[str, Any]]
+    policy_set: PolicySet, request: DecisionRequest, calls: Sequence[dict[str, Any]]
 ) -> Decision:
     """May an access token hold this scope now, and with which duties?
 
@@ -198,7 +198,8 @@ def grant_scope(
         request: `call` is `{"method": "token/issue", "scope": …}`.
         calls: the `call` root of every tool that needs the scope.
 
-    Granted when some of the calls could be permitted (Law 6) and no `on token` rule forbids.
+    Granted when some of the calls could be permitted (Law 6) and no `on token` rule forbids, on
+    any of the servers of these calls.
     `rules` are then the permits that could be true for the first such call.
     """
     try:
@@ -208,25 +209,48 @@ def grant_scope(
 
 
 def _grant(
-    policy_set: PolicySet, request: DecisionRequest, calls: Iterable[dict[str, Any]]
+    policy_set: PolicySet, request: DecisionRequest, calls: Sequence[dict[str, Any]]
 ) -> Decision:
-    plan, data = _find_plan(policy_set, request), policy_set.data
-    forbids = _applying(plan.forbids, request, data)
-    if forbids:
-        denied = _decision(policy_set, forbids, united(blamed(policy_set, request, forbids)))
-        return tell(policy_set, request, denied)
+    asked = issue_requests(request, calls)
+    forbids = [_applied(policy_set, each, "forbid") for each in asked]
+    for each, applied in zip(asked, forbids, strict=True):
+        if applied:
+            unknown = united(blamed(policy_set, each, applied))
+            return tell(policy_set, each, _decision(policy_set, applied, unknown))
     possible = (_possible_permits(policy_set, replace(request, call=call)) for call in calls)
     permits = next(filter(None, possible), ())
     if not permits:
         return Decision(
             effect=Effect.DENY, cause=Cause.NOT_PERMITTED, policy_version=policy_set.version
         )
-    requires = _applying(plan.requires, request, data)
+    requires = [_applied(policy_set, each, "require") for each in asked]
+    rules = {one.rule.name: one.rule for applied in requires for one in applied}
+    blame = [blamed(policy_set, *each) for each in zip(asked, requires, strict=True)]
     return Decision(
         effect=Effect.PERMIT,
         cause=Cause.PERMITTED,
         policy_version=policy_set.version,
         rules=tuple(sorted(candidate.rule.name for candidate in permits)),
-        duties=tuple(duty for candidate in requires for duty in candidate.rule.duties),
-        unknown=united(blamed(policy_set, request, requires)),
+        duties=tuple(duty for name in sorted(rules) for duty in rules[name].duties),
+        unknown=tuple(dict.fromkeys(path for each in blame for path in united(each))),
     )
+
+
+def issue_requests(
+    request: DecisionRequest, calls: Iterable[dict[str, Any]]
+) -> tuple[DecisionRequest, ...]:
+    """Issuing a scope, once for each server with a tool that needs it.
+
+    `package … on server …` confines `on token` rules too: they are about tokens for its servers.
+    """
+    servers = sorted({server for call in calls if type(server := call.get("server")) is str})
+    about = (replace(request, call={**request.call, "server": server}) for server in servers)
+    return tuple(about) or (request,)
+
+
+def _applied(
+    policy_set: PolicySet, request: DecisionRequest, effect: Literal["forbid", "require"]
+) -> Candidates:
+    plan = _find_plan(policy_set, request)
+    part = plan.forbids if effect == "forbid" else plan.requires
+    return _applying(part, request, policy_set.data)

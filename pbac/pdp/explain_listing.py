@@ -17,7 +17,7 @@ from pbac.lang.evaluate.truth import Truth, conjunction
 from pbac.lang.program import CompiledRule
 from pbac.model.decision import Decision
 from pbac.model.request import DecisionRequest
-from pbac.pdp.engine import grant_scope, shown
+from pbac.pdp.engine import grant_scope, issue_requests, shown
 from pbac.pdp.explain import RuleExplained, annotations_of, explain_rules, is_about, subject
 from pbac.pdp.explain_clauses import ClauseReader, Reading, TruthWord
 from pbac.pdp.policy_set import PolicySet
@@ -93,7 +93,9 @@ def explain_issue(
 ) -> IssueExplained:
     """Is the scope issued, and why? Arguments as for `engine.grant_scope`."""
     decision = grant_scope(policy_set, request, calls)
-    rules, _ = explain_rules(policy_set, request, decision)
+    asked = issue_requests(request, calls)
+    told = [explain_rules(policy_set, each, decision)[0] for each in asked]
+    rules = next((each for each in told if any(rule.decides for rule in each)), told[0])
     return IssueExplained(
         decision=decision,
         subject=subject(request),

@@ -25,21 +25,18 @@ from __future__ import annotations
 import sys
 from collections.abc import Hashable, Iterable, Iterator, Sequence
 from dataclasses import dataclass, replace
-from typing import Any, Final, TypeAlias, TypeGuard
+from typing import Any, TypeAlias, TypeGuard
 
 from pbac.base.limits import INDEX_KEYS_MAX
 from pbac.lang import nodes
-from pbac.lang.evaluate import targets
 from pbac.lang.evaluate.interpret import truth
 from pbac.lang.evaluate.paths import is_undetermined, paths_in
 from pbac.lang.evaluate.targets import ClauseTest, names_matcher, on_names_test, texts, tier_truth
 from pbac.lang.evaluate.truth import UNKNOWN, Truth, conjunction, negation, truth_of
 from pbac.lang.program import CompiledRule, Data
-from pbac.model.request import DecisionRequest
+from pbac.model.request import ISSUE, DecisionRequest
 from pbac.model.values import Value
 from pbac.pdp.plan import ASKED, PARTS, Candidate, Candidates, Functions, Higher, Plan
-
-ISSUE: Final = targets.ISSUE
 
 Key: TypeAlias = tuple[Any, Any, Any, Any, Any]
 """Method, server, tool and scope of the call, tier of the agent; None for what is missing."""

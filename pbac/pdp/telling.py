@@ -17,9 +17,9 @@ from pbac.lang.evaluate.interpret import blame
 from pbac.lang.evaluate.texts import render_text
 from pbac.lang.program import DOUBT
 from pbac.model.decision import Cause, Decision
-from pbac.model.request import DecisionRequest
+from pbac.model.request import ISSUE, DecisionRequest
 from pbac.pdp.delegation import acts_alone, narrowed
-from pbac.pdp.index import ISSUE, key_of
+from pbac.pdp.index import key_of
 from pbac.pdp.plan import Candidates, Plan
 from pbac.pdp.policy_set import PolicySet
 from pbac.pdp.reasons import doubt, joined, what_helps

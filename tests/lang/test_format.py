@@ -246,3 +246,10 @@ if __name__ == "__main__":
         write()
     else:
         sys.exit("usage: python tests/lang/test_format.py --write")
+
+
+def test_a_file_of_mixed_line_ends_means_the_same_in_one_layout():
+    mixed = 'package q\r\npermit r\n  """\n  a\n  b\r\n  """\n  on tool x\n'
+    once = laid_out(mixed)
+    assert once.count("\n") == once.count("\r\n")
+    assert meaning(once) == meaning(mixed)

@@ -387,6 +387,14 @@ def test_an_endless_word_is_refused(text):
     assert codes("package p " + text) == ["word-too-long"]
 
 
+def test_a_text_over_lines_says_the_same_whatever_its_lines_end_in():
+    unix = 'package p\npermit x\n  """\n  one\n\n  two\n  """\n  on any\n'
+    assert read(unix).rules[0].docstring == "one\n\ntwo"
+    assert read(unix.replace("\n", "\r\n")).rules[0].docstring == "one\n\ntwo"
+    mixed = unix.replace("package p\n", "package p\r\n").replace("one\n", "one\r\n")
+    assert read(mixed).rules[0].docstring == "one\n\ntwo"
+
+
 def test_an_endless_text_is_refused():
     assert codes(f'package p forbid x when args.a == "{"x" * 9000}"') == ["text-too-long"]
 

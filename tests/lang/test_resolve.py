@@ -5,11 +5,14 @@ from __future__ import annotations
 import itertools
 import time
 
+import pytest
 from hypothesis import assume, given, settings
 from hypothesis import strategies as st
 
+from pbac.base.limits import SERVERS_NAMED_MAX, TEST_STEPS_MAX, TIERS_MAX
 from pbac.base.source import Source
 from pbac.lang import nodes
+from pbac.lang.compile import compile_program
 from pbac.lang.evaluate.paths import children
 from pbac.lang.resolve.measure import measure
 from pbac.lang.resolve.resolve import resolve
@@ -219,3 +222,35 @@ def test_the_measure_is_exactly_the_size_after_expansion(text, argument):
     before = measure(package.rules[0].conditions[0].expression, definitions)
     after = measure(expression, {})
     assert (before.size, before.depth) == (after.size, after.depth)
+
+
+# --- how many ------------------------------------------------------------------------------------
+
+STEPS = "\n".join(["call t => deny"] * (TEST_STEPS_MAX + 1))
+TEXT = "{args.x}" * 2_000
+
+
+@pytest.mark.parametrize(
+    ("text", "code", "message"),
+    [
+        (
+            f"package p tiers {' < '.join(f't{n}' for n in range(TIERS_MAX + 1))}",
+            "too-many",
+            "64 tiers",
+        ),
+        (
+            f"package p on server {', '.join(f's{n}' for n in range(SERVERS_NAMED_MAX + 1))}",
+            "too-many",
+            "256 servers",
+        ),
+        (f'package p test "t" {STEPS}', "too-many", "1,000 steps"),
+        (f'package p forbid x on any because "{TEXT}"', "text-too-long", "8192 characters"),
+        (f'package p forbid x on any internal "{TEXT}"', "text-too-long", "8192 characters"),
+    ],
+    ids=["tiers", "servers", "steps", "because", "internal"],
+)
+def test_whatever_can_be_listed_has_a_bound(text, code, message):
+    (found,) = compile_program([Source("p.pbac", text)], {}).diagnostics
+    assert found.code == code
+    assert message in found.message
+    assert found.help

@@ -137,3 +137,30 @@ def test_an_earlier_run_never_hides_what_is_wrong():
     assert found.code == "unlike-kinds"
     (found,) = compiled({"tools/shop.json": tree(inputSchema={"type": "object"})}, good).diagnostics
     assert found.code == "unknown-field"
+
+
+A_FIELD = {"properties": {"a": {"type": "string"}}}
+
+
+@pytest.mark.parametrize(
+    "says",
+    [
+        {"patternProperties": {"^a": {"type": "string"}}},
+        {"allOf": [A_FIELD]},
+        {"anyOf": [A_FIELD, {"properties": {"b": {"type": "string"}}}]},
+        {"$ref": "#/$defs/a", "$defs": {"a": A_FIELD}},
+        {"allOf": [{"anyOf": [A_FIELD]}], "properties": {"b": {}}},
+        {"if": {"required": ["b"]}, "then": A_FIELD, "properties": {"b": {}}},
+        {"dependentSchemas": {"b": A_FIELD}, "properties": {"b": {}}},
+        {"additionalProperties": {"type": "string"}},
+    ],
+)
+def test_an_argument_that_some_part_of_a_schema_allows_is_no_mistake(says):
+    source = Source(
+        "a.pbac", 'package a on server shop\npermit x on tool refund when args.a == "x"\n'
+    )
+    document = {
+        "server": "shop",
+        "tools": {"refund": {"inputSchema": {"type": "object", **says}}},
+    }
+    assert compiled({"tools/shop.json": document}, source=source).program is not None

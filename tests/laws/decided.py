@@ -74,9 +74,16 @@ def could_be_permitted(policy_set, described):
     return not stopped and any(Truth.TRUE in possible for possible in found["permit"])
 
 
-def token_forbids(policy_set, asking):
-    """The forbids `on token` that apply."""
-    return applied_names(policy_set, asking, "forbid")
+def about_servers(asking, calls):
+    """Issuing a scope is asked for each server with a tool that needs it."""
+    servers = {call["server"] for call in calls if "server" in call}
+    return [_about(asking, {**asking.call, "server": server}) for server in servers] or [asking]
+
+
+def token_rules(policy_set, asking, calls, effect):
+    """The rules `on token` that apply for some of these servers."""
+    asked = about_servers(asking, calls)
+    return set().union(*(applied_names(policy_set, each, effect) for each in asked))
 
 
 CLIENT = Client(
@@ -103,11 +110,15 @@ def issued(policy_set, consent, calls):
         duties = [
             duty.kind
             for rule in policy_set.rules
-            if rule.name in applied_names(policy_set, asking, "require")
+            if rule.name in token_rules(policy_set, asking, needing, "require")
             for duty in rule.duties
         ]
         possible = any(could_be_permitted(policy_set, each) for each in called)
-        if possible and not token_forbids(policy_set, asking) and set(duties) <= TOKEN_DUTIES:
+        if (
+            possible
+            and not token_rules(policy_set, asking, needing, "forbid")
+            and set(duties) <= TOKEN_DUTIES
+        ):
             wanted.add(scope)
         return grant_scope(policy_set, asking, needing)
 

@@ -321,15 +321,18 @@ def policy_set(chance, most=8):
     )
 
 
+LATE = {"age", "grant", "expires_at"}
+
+
 def without_undetermined(asked):
     """As tools are listed: of what Law 6 calls undetermined nothing is known."""
-    token = {name: value for name, value in asked.token.items() if name not in ("age", "grant")}
+    token = {name: value for name, value in asked.token.items() if name not in LATE}
     return changed(asked, args={}, facts={}, session={}, env={"now": NOW - 1}, token=token)
 
 
 def completed(listed_, other):
     """What was listed, called with what the other request has of undetermined things."""
-    late = {name: value for name, value in other.token.items() if name in ("age", "grant")}
+    late = {name: value for name, value in other.token.items() if name in LATE}
     return changed(
         listed_,
         args=other.args,

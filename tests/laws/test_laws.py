@@ -36,7 +36,7 @@ from laws.decided import (
     issued,
     kleene,
     source_texts,
-    token_forbids,
+    token_rules,
     truth_of,
 )
 from pdp.oracle import answer, assembled, of_rules, scan, told
@@ -393,7 +393,7 @@ def test_law_9_a_scope_is_granted_when_some_call_could_be_permitted_and_nothing_
             decision = grant_scope(policy_set, asking, calls)
             called = [random.changed(asking, call=call) for call in calls]
             possible = any(could_be_permitted(policy_set, each) for each in called)
-            forbidden = token_forbids(policy_set, asking)
+            forbidden = token_rules(policy_set, asking, calls, "forbid")
             assert decision.permitted is (possible and not forbidden)
             seen["forbidden" if forbidden else "granted" if possible else "withheld"] += 1
         consented(chance, policy_set, later, tools, seen)

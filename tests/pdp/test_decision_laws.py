@@ -5,9 +5,11 @@ from __future__ import annotations
 from dataclasses import replace
 
 import msgspec
+import pytest
 from hypothesis import assume, given
 from hypothesis import strategies as st
 
+from pbac.base.limits import TEXT_OPERAND_CHARACTERS_MAX
 from pbac.model.decision import Cause, Effect
 from pbac.model.request import DecisionRequest
 from pbac.pdp.engine import decide, shown
@@ -184,3 +186,33 @@ def test_a_tier_that_is_said_to_help_does(make, oracle, prove):
         assert decide(policy_set, raised).permitted
 
     prove(check)
+
+
+LONG_TEXTS = [
+    'args.x matches r"a*"',
+    'args.x default "" matches r"b*"',
+    'args.x like "b**"',
+    'args.x contains "b"',
+    "args.x contains args.y",
+    'lower(args.x) == "b"',
+    'args.x within "/a"',
+    'host(args.x) == "a"',
+    'any t in args.l: t like "b**"',
+    'any t in args.l: t matches r"b*"',
+]  # fmt: skip
+
+
+@pytest.mark.parametrize("condition", LONG_TEXTS)
+@pytest.mark.parametrize("beyond", [0, 1])
+def test_a_text_that_is_too_long_is_unknown_to_every_way_of_asking(oracle, condition, beyond):
+    text = "a" * (TEXT_OPERAND_CHARACTERS_MAX + beyond)
+    asked = oracle.request(args={"x": text, "y": "b", "l": [text]})
+    for negated in ("", "not "):
+        alone = oracle.policies(f"permit r on tool get_x when {negated}({condition})")
+        assert oracle.told(decide(alone, asked)) == oracle.scan(alone, asked)
+        text_ = f"permit a on any\nforbid r on tool get_x when {negated}({condition})"
+        refused = oracle.policies(text_)
+        decision = decide(refused, asked)
+        assert oracle.told(decision) == oracle.scan(refused, asked)
+        if beyond:
+            assert (decision.permitted, decision.rules) == (False, ("p.r",))

@@ -363,6 +363,30 @@ def test_no_tool_needs_the_scope_so_it_is_not_granted(oracle):
     assert not grant_scope(policy_set, oracle.request(call=ISSUE), []).permitted
 
 
+def test_rules_on_token_of_a_confined_package_are_about_tokens_for_its_servers(oracle):
+    """Others are none of its business; of a scope for several servers, one refusal is enough."""
+    confined = 'package gh on server github\nforbid f on token because "no"'
+    policy_set = oracle.policies("permit p on any", confined)
+    here = {**oracle.request().call, "scope": "s"}
+    there = {**here, "server": "mirror"}
+    asked = oracle.request(call={"method": "token/issue", "scope": "s"})
+    assert grant_scope(policy_set, asked, [there]).permitted
+    for calls in ([here], [here, there], [there, here]):
+        denied = grant_scope(policy_set, asked, calls)
+        assert (denied.rules, denied.unknown, denied.reason) == (("gh.f",), (), "no")
+
+
+def test_a_token_is_issued_now_and_nobody_knows_yet_when_it_ends(grant):
+    """What is asked of `token.expires_at` could still be either (Law 6)."""
+    held = {"token": {"scopes": ["gh:read"], "issued_at": 1_767_261_600_000, "age": 0}}
+    permit = "permit p on tool get_x"
+    for condition in ("token.expires_at > 2020-01-01T00:00:00Z", "has token.expires_at"):
+        assert grant(f"{permit} when {condition}", **held).permitted
+        assert grant(f"{permit} forbid f on any when {condition}", **held).permitted
+    later = "forbid f on any when token.issued_at < 2026-01-01T00:00:00Z"
+    assert grant(f"{permit} {later}", **held).permitted
+
+
 def test_only_on_token_rules_are_about_issuance(grant):
     text = 'permit p on any forbid f on token when agent.kind == "assistant" because "not you"'
     denied = grant(text)

@@ -11,7 +11,7 @@ import re
 from collections.abc import Callable, Iterable, Sequence
 from typing import Final
 
-from pbac.base.limits import LIST_OPERAND_ITEMS_MAX
+from pbac.base.limits import LIST_OPERAND_ITEMS_MAX, TEXT_OPERAND_CHARACTERS_MAX
 from pbac.lang.evaluate.truth import UNKNOWN
 from pbac.model.values import Value
 
@@ -146,9 +146,13 @@ def is_not_in(value: Value, collection: Value) -> Value:
 
 
 def contains(collection: Value, value: Value) -> Value:
-    """`list contains value`, as `in`; `string contains string` looks for a part of the text."""
+    """`list contains value`, as `in`; `string contains string` looks for a part of the text.
+
+    Unknown in a text that is too long to be looked through (Law 4).
+    """
     if type(collection) is str:
-        return value in collection if type(value) is str else UNKNOWN
+        short = len(collection) <= TEXT_OPERAND_CHARACTERS_MAX
+        return value in collection if short and type(value) is str else UNKNOWN
     return is_in(value, collection)
 
 

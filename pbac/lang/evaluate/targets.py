@@ -13,14 +13,11 @@ from pbac.lang import nodes
 from pbac.lang.evaluate import patterns
 from pbac.lang.evaluate.comparisons import items_of
 from pbac.lang.evaluate.truth import Truth, disjunction, truth_of, value_of
-from pbac.model.request import DecisionRequest
+from pbac.model.request import ISSUE, DecisionRequest
 from pbac.model.values import MISSING, Value
 
 ClauseTest: TypeAlias = Callable[[DecisionRequest], Value]
 Effect: TypeAlias = Literal["permit", "forbid", "require"]
-
-ISSUE: Final = "token/issue"
-"""The `call.method` of issuance: the only one `on token` is about (Law 9)."""
 
 SEPARATORS: Final[dict[str, str]] = {"scope": ":", "tool": "./", "resource": "/"}
 """What ends a segment of the names a clause is about; names of other kinds are one segment."""

@@ -8,9 +8,9 @@ from dataclasses import dataclass, replace
 from typing import Final, TypeAlias
 
 from pbac.lang import nodes
-from pbac.lang.evaluate.functions import TEXT_MATCHERS, function_of
+from pbac.lang.evaluate.functions import function_of
 from pbac.lang.generate import emit
-from pbac.lang.generate.values import ValueWriter, unusable
+from pbac.lang.generate.values import ValueWriter
 from pbac.model.request import FIELDS
 
 IN_LINE_NAMES_MAX: Final = 8
@@ -132,13 +132,7 @@ class TruthWriter(ValueWriter):
             return self.comparison(_ORDER[name](), literal)
         if name in _TEXT_METHODS:
             return lambda value: emit.method(value, _TEXT_METHODS[name], self.literal(text))
-        if name not in TEXT_MATCHERS:
-            return None
-        try:
-            matcher = self.prepared(lambda: TEXT_MATCHERS[name](text), "text", name, text)
-        except ValueError as error:
-            raise unusable(error, literal) from None
-        return lambda value: emit.call(matcher, value)
+        return None
 
     def identical(self, expression: nodes.Expression, *, value: bool) -> ast.expr:
         """T of `x == true`, and F of `x == false`: the value itself is the test."""

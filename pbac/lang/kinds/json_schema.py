@@ -10,7 +10,7 @@ References are followed within the schema only; that they lead somewhere is chec
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from types import NoneType
 from typing import Any, Final
@@ -31,6 +31,11 @@ _WORDS: Final[Mapping[str, Kind]] = {
     "array": Kind(word="list", item=ANY),
     "object": Kind(word="record"),
 }
+
+_SAYS_MORE: Final = frozenset(
+    {"additionalProperties", "patternProperties", "then", "else", "dependentSchemas"}
+)
+"""What may name fields of a record that `properties` does not."""
 
 _REFERENCE_CHARACTERS_SHOWN: Final = 80
 
@@ -69,7 +74,8 @@ class _Reading:
         return isinstance(self.root, dict) and "/draft-0" in str(self.root.get("$schema"))
 
 
-def _read(schema: Any, reading: _Reading, depth: int) -> Kind:
+def _read(schema: Any, reading: _Reading, depth: int, outer: Sequence[str] = ()) -> Kind:
+    """The kind of one schema; `outer` are the types that schemas around it allow the same value."""
     reading.parts += 1
     if isinstance(schema, bool):  # `false` allows nothing: nobody will send one
         return ANY
@@ -78,21 +84,23 @@ def _read(schema: Any, reading: _Reading, depth: int) -> Kind:
     if depth > SCHEMA_KIND_DEPTH_MAX or reading.parts > SCHEMA_KIND_PARTS_MAX:
         return ANY
     if "$ref" in schema and reading.reference_stands_alone():
-        return _follow(schema["$ref"], reading, depth + 1)
-    kind = _of_type(schema, reading, depth)
+        return _follow(schema["$ref"], reading, depth + 1, outer)
+    types = _types(schema) or outer
+    kind = _of_type(schema, types, reading, depth)
     for part in _list(schema, "allOf"):
-        kind = meet(kind, _read(part, reading, depth + 1))
+        kind = meet(kind, _read(part, reading, depth + 1, types))
     for keyword in ("anyOf", "oneOf"):
         if parts := _list(schema, keyword):
-            kind = meet(kind, union([_read(part, reading, depth + 1) for part in parts]))
+            kind = meet(kind, union([_read(part, reading, depth + 1, types) for part in parts]))
     if "$ref" in schema:
-        kind = meet(kind, _follow(schema["$ref"], reading, depth + 1))
+        kind = meet(kind, _follow(schema["$ref"], reading, depth + 1, types))
     return kind
 
 
-def _of_type(schema: Mapping[str, Any], reading: _Reading, depth: int) -> Kind:
+def _of_type(
+    schema: Mapping[str, Any], types: Sequence[str], reading: _Reading, depth: int
+) -> Kind:
     """What `type`, `enum` and `const` say, and the keywords that go with one type."""
-    types = _types(schema)
     if values := [schema["const"]] if "const" in schema else _list(schema, "enum"):
         reading.parts += len(values)
         if reading.parts > SCHEMA_KIND_PARTS_MAX:
@@ -129,7 +137,7 @@ def _item(schema: Mapping[str, Any], reading: _Reading, depth: int) -> Kind:
 
 def _record(schema: Mapping[str, Any], reading: _Reading, depth: int) -> Kind:
     properties = schema.get("properties")
-    if properties is None and "additionalProperties" not in schema:
+    if properties is None and not _SAYS_MORE & schema.keys():
         return _WORDS["object"]
     if not isinstance(properties, dict | NoneType):
         raise JsonSchemaError("`properties` is an object")
@@ -145,7 +153,7 @@ def _others(schema: Mapping[str, Any], reading: _Reading, depth: int) -> Kind | 
     if schema.get("patternProperties"):
         return ANY
     if "additionalProperties" not in schema:
-        return UNDECLARED
+        return ANY if _SAYS_MORE & schema.keys() else UNDECLARED
     others = schema["additionalProperties"]
     return None if others is False else _read(others, reading, depth)
 
@@ -171,12 +179,12 @@ def _shown(value: Any) -> str:
 # --- references -------------------------------------------------------------------------------
 
 
-def _follow(reference: Any, reading: _Reading, depth: int) -> Kind:
+def _follow(reference: Any, reading: _Reading, depth: int, outer: Sequence[str]) -> Kind:
     if reference in reading.following:  # a circle: as deep as the value goes
         return ANY
     target = _target(reference, reading.root)
     reading.following.append(reference)
-    kind = _read(target, reading, depth)
+    kind = _read(target, reading, depth, outer)
     reading.following.pop()
     return kind
 

@@ -94,7 +94,7 @@ ERRORS: Final[Mapping[str, str]] = {
     "token-and-calls": "One rule has `on token` and another `on`: no request is both.",
     "tokens-touch": "Two words without a blank between them.",
     "too-large": "A file or document over the limit, not read.",
-    "too-many": "Too many rules, definitions or tests in the set.",
+    "too-many": "Too many rules, definitions or tests in the set, tiers, servers of a package, or steps of a test.",
     "too-many-files": "Too many files in the folder.",
     "trailing-comma": "A list of names that ends with a comma.",
     "undeclared-fact": "A fact that none of the rule's tools declares in its vocabulary.",

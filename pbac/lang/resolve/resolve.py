@@ -22,7 +22,14 @@ from operator import is_
 from typing import Final
 
 from pbac.base.diagnostics import Diagnostic, in_order
-from pbac.base.limits import DEFINITIONS_MAX, RULES_MAX, TESTS_MAX
+from pbac.base.limits import (
+    DEFINITIONS_MAX,
+    RULES_MAX,
+    SERVERS_NAMED_MAX,
+    TEST_STEPS_MAX,
+    TESTS_MAX,
+    TIERS_MAX,
+)
 from pbac.lang import nodes
 from pbac.lang.resolve.definitions import Definitions, define, expanded
 from pbac.lang.resolve.names import Names, complaint, misnamed
@@ -90,16 +97,33 @@ def resolve(packages: Sequence[nodes.Package], previous: Resolved | None = None)
 
 
 def _not_too_many(packages: Sequence[ResolvedPackage], found: list[Diagnostic]) -> None:
-    for what, most in (
-        ("rules", RULES_MAX),
-        ("definitions", DEFINITIONS_MAX),
-        ("tests", TESTS_MAX),
-    ):
-        nodes_ = [node for package in packages for node in getattr(package, what)]
-        if len(nodes_) > most:
-            message = f"a policy set has at most {most} {what}, this one has {len(nodes_)}"
-            help_ = "move what differs only in values into data documents"
-            found.append(complaint("too-many", message, nodes_[most].span, help=help_))
+    for what, most in _AT_MOST.items():
+        whole = [node for package in packages for node in getattr(package, what)]
+        _bound("a policy set", what, whole, most, found)
+    for package in packages:
+        for file in package.files:
+            _bound(f"`package {package.name}`", "servers", file.servers, SERVERS_NAMED_MAX, found)
+            if file.tiers is not None:
+                _bound("a policy set", "tiers", file.tiers.names, TIERS_MAX, found)
+        for test in package.tests:
+            _bound(f"the test `{test.name}`", "steps", test.steps, TEST_STEPS_MAX, found)
+
+
+_AT_MOST: Final = {"rules": RULES_MAX, "definitions": DEFINITIONS_MAX, "tests": TESTS_MAX}
+_INSTEAD: Final = {
+    "tiers": "few levels of trust are easier to tell apart; kinds and tags say the rest",
+    "servers": "write a pattern, or leave the package open and name servers in its rules",
+    "steps": "make several tests of it",
+}
+
+
+def _bound(
+    whole: str, what: str, found_: Sequence[nodes.Node], most: int, found: list[Diagnostic]
+) -> None:
+    if len(found_) > most:
+        message = f"{whole} has at most {most:,} {what}, this one has {len(found_):,}"
+        help_ = _INSTEAD.get(what, "move what differs only in values into data documents")
+        found.append(complaint("too-many", message, found_[most].span, help=help_))
 
 
 # --- tiers and headers -----------------------------------------------------------------------
@@ -124,7 +148,7 @@ def _tiers(packages: Sequence[ResolvedPackage], found: list[Diagnostic]) -> tupl
         message = f"`tiers` are declared already, at {allowed[0].span}"
         help_ = "keep one declaration: a set has one order of tiers"
         found.append(complaint("duplicate-tiers", message, tiers.span, help=help_))
-    return tuple(tier.text for tier in allowed[0].names) if allowed else ()
+    return tuple(tier.text for tier in allowed[0].names[:TIERS_MAX]) if allowed else ()
 
 
 def _package(name: str, files: list[nodes.Package]) -> ResolvedPackage:

@@ -134,27 +134,33 @@ def raw(reading: Reading, token: Token) -> str:
 
 
 def _bounded(reading: Reading, token: Token, text: str) -> str:
-    if len(text) > STRING_LITERAL_CHARACTERS_MAX:
+    check_length(reading, token, len(text))
+    return text[:STRING_LITERAL_CHARACTERS_MAX]
+
+
+def check_length(reading: Reading, token: Token, characters: int) -> None:
+    """Complain about a text of so many characters where it is too long."""
+    if characters > STRING_LITERAL_CHARACTERS_MAX:
         reading.complain(
             "text-too-long",
             f"this text has more than {STRING_LITERAL_CHARACTERS_MAX} characters",
             reading.span(token),
+            help="say it shorter, or refer to a page",
         )
-    return text[:STRING_LITERAL_CHARACTERS_MAX]
 
 
 def segments(token: Token) -> list[tuple[str, int]]:
     """The raw text between the quotes with its offset in the file; a block line by line.
 
     A block loses the line break after its opening quotes, the last line if it is blank, and
-    the indentation that all its lines share.
+    the indentation that all its lines share. Its lines end in LF, whatever the file's end in.
     """
     start = token.start
     if not token.startswith('"""'):
         return [(token[1:-1], start + 1)]
     lines, at = [], start + 3
     for line in token[3:-3].splitlines(keepends=True):
-        lines.append((line, at))
+        lines.append((line.replace("\r\n", "\n"), at))
         at += len(line)
     return _dedented(lines)
 

@@ -11,7 +11,7 @@ from collections.abc import Iterator
 from typing import Final
 
 from pbac.lang import nodes
-from pbac.lang.syntax.literals import segments, unescaped
+from pbac.lang.syntax.literals import check_length, segments, unescaped
 from pbac.lang.syntax.reading import Reading
 from pbac.lang.syntax.tree import Token
 
@@ -26,6 +26,7 @@ _STEP: Final = re.compile(r"\.([A-Za-z_][A-Za-z0-9_]*)|\[([0-9]+)\]")
 def text(reading: Reading, token: Token) -> nodes.Text:
     """A text with its interpolated paths, neighbouring stretches joined."""
     parts: list[str | nodes.Path] = []
+    check_length(reading, token, len(token))
     for part in _parts(reading, token):
         if isinstance(part, str) and parts and isinstance(parts[-1], str):
             parts[-1] += part
