@@ -287,6 +287,8 @@ def _braces_of_condition(stop: Stop) -> Told | None:
         return None
     help_ = f"leave the braces out: `{braced[1]} …`; a record is `{{ name: value }}`"
     opener = stop.lead_place(braced, 2)[0]
+    if closing_bracket(stop, opener) is None:
+        return _told("conditions have no braces around them", help_, under=(opener, opener + 1))
     return _told("conditions have no braces around them", help_, *_unwrapped(stop, opener))
 
 

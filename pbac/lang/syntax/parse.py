@@ -6,9 +6,9 @@
 1. Characters that a reader cannot see are refused before anything else: an editor must not show
    another policy than the one that is read.
 2. `tree` reads by the tables of `grammar/pbac.lark`, and only knows right from wrong.
-3. In a text that is wrong, `mistake` finds the place and what to tell. Where it knows what was meant
-   that is read in its place; else the text up to the next top-level word is left out. So it goes
-   on, `SYNTAX_ERRORS_MAX` times at most. `Reading` brings places back to where they are in the file.
+3. In a text that is wrong, `mistake` finds the place and what to tell. Where it knows what was
+   meant, that is read in its place; else the text up to the next top-level word is left out. So it
+   goes on, `SYNTAX_ERRORS_MAX` times at most. `Reading` says where places are in the file.
 4. `items` and its helpers turn trees into nodes and complain about what no grammar can say.
 """
 

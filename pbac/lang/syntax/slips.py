@@ -322,13 +322,11 @@ def clause_order(stop: Stop) -> Told | None:
     )
 
 
+_REQUIREMENT: Final = re.compile(r"\s*require\b")
+
+
 def _in_requirement(stop: Stop) -> bool:
-    return stop.text.startswith("require", _skipped(stop.text, item_start(stop.text, stop.at)))
-
-
-def _skipped(text: str, at: int | None) -> int:
-    begin = at or 0
-    return begin + len(text[begin:]) - len(text[begin:].lstrip())
+    return _REQUIREMENT.match(stop.text, item_start(stop.text, stop.at) or 0) is not None
 
 
 def missing_then(stop: Stop) -> Told | None:
