@@ -205,6 +205,11 @@ def test_there_is_an_end_to_repairs():
     assert len(complaints(HEADER + "forbid x when " + "(" * 30 + "args.a")) == 1
 
 
+def test_a_long_item_is_read_once_and_not_again_for_every_slip():
+    text = HEADER + "forbid x when a" + " and args.a" * 10_000 + " && args.b" * 30
+    assert len(complaints(text)) == 1
+
+
 def test_one_slip_in_a_right_program_is_one_complaint():
     rule = 'permit {} for tier >= lo on tool a, b when args.a == 1 and not args.b because "c"\n'
     for right, slip in (

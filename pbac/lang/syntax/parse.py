@@ -20,7 +20,7 @@ from dataclasses import dataclass
 from typing import Final
 
 from pbac.base.diagnostics import PolicyError
-from pbac.base.limits import POLICY_FILE_BYTES_MAX, SYNTAX_ERRORS_MAX
+from pbac.base.limits import POLICY_FILE_BYTES_MAX, REPAIRED_CHARACTERS_MAX, SYNTAX_ERRORS_MAX
 from pbac.base.source import Source
 from pbac.lang import nodes
 from pbac.lang.syntax.items import package
@@ -134,6 +134,8 @@ def _package(reading: Reading) -> nodes.Package | None:
             reading.diagnostics.append(mistake.diagnostic)
         repair = mistake.repair if goes_on else None
         whole = item_start(text, min(mistake.at, repair.start) if repair else mistake.at, begin)
+        if mistake.at - (whole or begin) > REPAIRED_CHARACTERS_MAX:
+            repair = None
         if whole is not None and whole > begin and _right(reading, text, begin, whole, start):
             begin, start = whole, "rest"
         if repair:
