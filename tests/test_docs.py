@@ -259,13 +259,12 @@ def emitted() -> dict[str, str]:
 
 
 def _told(tree: ast.Module) -> Iterator[str]:
-    """First words of the `(code, message, help)` that slips are told with."""
+    """What slips are told with: `Told(code="syntax", …)`."""
     for node in ast.walk(tree):
-        if isinstance(node, ast.Return) and isinstance(node.value, ast.Tuple):
-            first, *rest = node.value.elts or [None]
-            word = first.value if isinstance(first, ast.Constant) else None
-            if len(rest) == 2 and isinstance(word, str) and re.fullmatch(r"[a-z-]+", word):
-                yield word
+        if isinstance(node, ast.Call) and _name(node) in ("Told", "_told"):
+            for each in node.keywords:
+                if each.arg == "code" and isinstance(each.value, ast.Constant):
+                    yield str(each.value.value)
 
 
 def _calls(path: Path) -> Iterator[ast.Call]:

@@ -59,6 +59,8 @@ TEXT_VALUE_CHARACTERS_MAX: Final = 200
 DIAGNOSTICS_MAX: Final = 100
 DIAGNOSTICS_FILED_MAX: Final = 5_000
 SYNTAX_ERRORS_MAX: Final = 20
+# From the item that a mistake is in; in a longer one what was meant is not read on.
+REPAIRED_CHARACTERS_MAX: Final = 32 * 1024
 RENDERED_LINE_COLUMNS_MAX: Final = 160
 DEFINITIONS_MAX: Final = 5_000
 TESTS_MAX: Final = 10_000

@@ -40,7 +40,7 @@ ELSEWHERE = {
     "foreign-data", "no-policies", "not-utf-8", "outside-folder", "sealed-apart",
     "sealed-missing", "test-failed", "tiers-not-sealed", "too-large", "too-many",
     "too-many-files", "unlike-confinement", "unlike-seal", "unreadable", "unusable-constant",
-    "duplicate-tiers", "rule-too-large", "text-too-long", "word-too-long",
+    "rule-too-large", "text-too-long", "word-too-long",
     "bad-vocabulary", "impossible-call", "needless-default", "not-every-tool", "optional-argument",
     "sometimes-unlike", "undeclared-fact", "undeclared-member", "unknown-exception",
     "unknown-tool", "unlisted-value", "unneeded-scope",

@@ -55,15 +55,15 @@ def only(text):
         ),
         (
             "forbid x when and args.a",
-            "args",
+            "and",
             "an expression is missing before `and`",
             "write a value or a condition there",
         ),
         (
             "permit x on tool 'a'",
-            "'",
+            "'a'",
             "texts are written in double quotes",
-            'write `"…"`, or `r"…"` for a pattern with backslashes',
+            'write `"a"`',
         ),
         (
             "permit x on any when args.a args.b",
@@ -111,8 +111,9 @@ def test_reading_goes_on_at_the_next_item_and_places_stay_right():
         ("syntax", 2, 15),
         ("foreign-operator", 5, 24),
         ("wrong-quotes", 7, 6),
+        ("syntax", 7, 9),
     ]
-    assert [text[d.span.start] for d in found] == ["é", "=", "'"]
+    assert [text[d.span.start] for d in found[:3]] == ["é", "=", "'"]
 
 
 def test_mistakes_that_only_nodes_show_are_told_together_with_syntax_errors():

@@ -65,7 +65,7 @@ ERRORS: Final[Mapping[str, str]] = {
         "Clauses stand in the order `for`, `on`, `when`/`unless`, `because`, `internal`, `then`."
     ),
     "misplaced-duty": "A duty of tokens in a rule about calls, or the other way round.",
-    "missing-clause-word": "A target without its `for` or `on`.",
+    "missing-clause-word": "A target without its `for` or `on`, a duty without its `then`.",
     "missing-comma": "Names of a target without a comma between them.",
     "missing-on": "A permit does not say what it permits.",
     "missing-operand": "A value is missing beside an operator.",

@@ -39,8 +39,27 @@ _FOREIGN_ROOTS: Final = {
     "ip": "`env.ip`",
     "groups": "`user.groups`",
     "tier": "`agent.tier`",
+    **dict.fromkeys(("True", "TRUE"), "`true`"),
+    **dict.fromkeys(("False", "FALSE"), "`false`"),
+    **dict.fromkeys(("None", "Null", "NULL", "nil", "undefined"), "`null`"),
 }
-"""Roots of other policy languages, and fields without their root."""
+"""Roots and constants of other languages, and fields without their root."""
+
+_FOREIGN_FUNCTIONS: Final = {
+    **dict.fromkeys(("len", "length", "size"), "`count({})`"),
+    **dict.fromkeys(("tolower", "to_lower", "lowercase"), "`lower({})`"),
+    **dict.fromkeys(("startswith", "starts_with"), "`{} starts with {}`"),
+    **dict.fromkeys(("endswith", "ends_with"), "`{} ends with {}`"),
+    **dict.fromkeys(("contains", "includes"), "`{} contains {}`"),
+    **dict.fromkeys(("matches", "match", "re_match", "regex"), '`{} matches r"…"`'),
+    **dict.fromkeys(("exists", "defined", "is_set", "isset"), "`has {}`"),
+    **dict.fromkeys(("is_null", "isnull"), "`{} == null`"),
+    **dict.fromkeys(("cidr", "in_cidr"), "`env.ip in cidr …`"),
+}
+"""Functions of other languages, in small letters, to what is written here."""
+
+_TURNED: Final = {"<": ">", "<=": ">=", ">": "<", ">=": "<="}
+"""Order → the same with its sides exchanged."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -84,6 +103,9 @@ def misnamed(expression: nodes.Expression, names: Names) -> Iterator[Diagnostic]
             return
         case nodes.Apply():
             yield from _apply(expression, names)
+        case nodes.Operation() if tier := _compared_tier(expression, names):
+            yield tier
+            return
         case nodes.Quantified():
             yield from taken(expression.variable, expression.span, "the variable", names)
             yield from misnamed(expression.collection, names)
@@ -127,6 +149,23 @@ def _path(path: nodes.Path, names: Names) -> Iterator[Diagnostic]:
         yield complaint("wrong-arity", message, path.span, help=f"write `{root}({wanted})`")
 
 
+def _compared_tier(operation: nodes.Operation, names: Names) -> Diagnostic | None:
+    """`agent.tier >= high`: tiers have their order in targets only."""
+    if operation.name not in _TURNED:
+        return None
+    left, right = operation.operands
+    sign = operation.name
+    if isinstance(right, nodes.Path) and right.text() == "agent.tier":
+        left, right, sign = right, left, _TURNED[sign]
+    if not (isinstance(left, nodes.Path) and left.text() == "agent.tier"):
+        return None
+    if not isinstance(right, nodes.Path) or right.steps or not list(_path(right, names)):
+        return None
+    help_ = f"tiers are compared in the target: `for tier {sign} {right.root}`"
+    message = f"`{right.root}` is not known here"
+    return complaint("unknown-name", message, right.span, help=help_)
+
+
 def _unknown(path: nodes.Path, names: Names) -> Diagnostic:
     root = path.root
     known = (*FIELDS, *names.variables, *names.definitions)
@@ -148,8 +187,10 @@ def _apply(apply: nodes.Apply, names: Names) -> Iterator[Diagnostic]:
     definition = names.definitions.get(apply.name)
     if definition is None:
         known = (*FUNCTION_NAMES, *(d.name for d in names.definitions.values() if d.parameters))
-        help_ = did_you_mean(apply.name, known) or "functions are " + ", ".join(
-            f"`{name}`" for name in sorted(FUNCTION_NAMES)
+        help_ = (
+            _foreign_function(apply)
+            or did_you_mean(apply.name, known)
+            or "functions are " + ", ".join(f"`{name}`" for name in sorted(FUNCTION_NAMES))
         )
         message = f"there is no function or definition `{apply.name}`"
         yield complaint("unknown-name", message, apply.span, help=help_)
@@ -158,6 +199,13 @@ def _apply(apply: nodes.Apply, names: Names) -> Iterator[Diagnostic]:
         message = f"`{apply.name}` takes {takes}, not {len(apply.arguments)}"
         help_ = f"it is defined at {definition.name_span}"
         yield complaint("wrong-arity", message, apply.span, help=help_)
+
+
+def _foreign_function(apply: nodes.Apply) -> str | None:
+    written = _FOREIGN_FUNCTIONS.get(apply.name.lower())
+    first = apply.arguments[0] if apply.arguments else None
+    subject = first.text() if isinstance(first, nodes.Path) else "…"
+    return f"write {written.format(subject, '…')}" if written else None
 
 
 def _arguments(count: int) -> str:

@@ -6,24 +6,26 @@
 1. Characters that a reader cannot see are refused before anything else: an editor must not show
    another policy than the one that is read.
 2. `tree` reads by the tables of `grammar/pbac.lark`, and only knows right from wrong.
-3. In a text that is wrong, `mistake` finds the place and what to tell. Then the text up to the next
-   top-level word is blanked out (so offsets hold) and the rest is read, `SYNTAX_ERRORS_MAX` times
-   at most.
+3. In a text that is wrong, `mistake` finds the place and what to tell. Where it knows what was
+   meant, that is read in its place; else the text up to the next top-level word is left out. So it
+   goes on, `SYNTAX_ERRORS_MAX` times at most. `Reading` says where places are in the file.
 4. `items` and its helpers turn trees into nodes and complain about what no grammar can say.
 """
 
 from __future__ import annotations
 
+import itertools
 import re
 from dataclasses import dataclass
 from typing import Final
 
 from pbac.base.diagnostics import PolicyError
-from pbac.base.limits import POLICY_FILE_BYTES_MAX, SYNTAX_ERRORS_MAX
+from pbac.base.limits import POLICY_FILE_BYTES_MAX, REPAIRED_CHARACTERS_MAX, SYNTAX_ERRORS_MAX
 from pbac.base.source import Source
 from pbac.lang import nodes
 from pbac.lang.syntax.items import package
 from pbac.lang.syntax.reading import Reading
+from pbac.lang.syntax.resume import item_start, next_item
 from pbac.lang.syntax.tree import Branch, Token, read_tree
 
 _UNSEEN: Final = re.compile(
@@ -32,7 +34,20 @@ _UNSEEN: Final = re.compile(
     "\u2028\u2029\ud800-\udfff]"  # other line ends, halves of surrogate pairs
     "|\r(?!\n)"
 )
-_NEXT_ITEM: Final = re.compile(r"^[ \t]*(?:permit|forbid|require|define|test)\b", re.MULTILINE)
+
+_OTHER_FORMS: Final = (
+    (
+        re.compile(r"(?:\A|(?<=\A\ufeff))(?:[^\0]\0|\0[^\0]){2}"),
+        "this looks like UTF-16: every other byte is zero",
+        "save the file as UTF-8",
+    ),
+    (
+        re.compile(r"\A[^\n\r]*(\r)(?!\n)[^\n]*\Z"),
+        "the lines of this file end as on old Macs, with a carriage return alone",
+        "save the file with line feeds as line ends",
+    ),
+)
+"""How a whole file seems to be written, what is told of it once, and what to do."""
 
 
 def parse(source: Source) -> nodes.Package:
@@ -84,9 +99,16 @@ def _check_text(reading: Reading) -> None:
             help="split it into several files of the same package",
         )
         return
-    for number, match in enumerate(_UNSEEN.finditer(text)):
-        if number == SYNTAX_ERRORS_MAX:
-            break
+    for seems, message, help_ in _OTHER_FORMS:
+        if found := seems.search(text):
+            reading.complain(
+                "unseen-character",
+                message,
+                reading.span_at(*found.span(found.lastindex or 0)),
+                help=help_,
+            )
+            return
+    for match in itertools.islice(_UNSEEN.finditer(text), SYNTAX_ERRORS_MAX):
         reading.complain(
             "unseen-character",
             f"the character U+{ord(match.group()):04X} cannot be seen",
@@ -96,26 +118,45 @@ def _check_text(reading: Reading) -> None:
 
 
 def _package(reading: Reading) -> nodes.Package | None:
-    """The package, or None after a syntax error; what stands below one is read as well."""
-    text, start = reading.source.text, "file"
+    """The package, or None after a syntax error; what stands around one is read as well."""
+    text, start, begin, last = reading.source.text, "file", 0, -1
     for _ in range(SYNTAX_ERRORS_MAX):
-        tree = read_tree(text, start)
+        tree = read_tree(_from(text, begin), start)
         if tree is not None:
             found = package(reading, tree)
-            return found if start == "file" else None
+            return None if reading.diagnostics else found
         # Only now: to import and build Lark takes longer than to read a thousand rules.
         from pbac.lang.syntax.mistake import find_mistake  # noqa: PLC0415
 
-        diagnostic, at = find_mistake(reading, text, start)
-        reading.diagnostics.append(diagnostic)
-        following = _NEXT_ITEM.search(text, _end_of_line(text, at))
+        mistake = find_mistake(reading, text, begin, start)
+        goes_on, last = mistake.offset > last, mistake.offset
+        if goes_on:
+            reading.diagnostics.append(mistake.diagnostic)
+        repair = mistake.repair if goes_on else None
+        whole = item_start(text, min(mistake.at, repair.start) if repair else mistake.at, begin)
+        if mistake.at - (whole or begin) > REPAIRED_CHARACTERS_MAX:
+            repair = None
+        if whole is not None and whole > begin and _right(reading, text, begin, whole, start):
+            begin, start = whole, "rest"
+        if repair:
+            text = repair.made(text)
+            reading.repairs.append(repair)
+            continue
+        following = next_item(text, mistake.at)
         if following is None:
             return None
-        text = " " * following.start() + text[following.start() :]
-        start = "rest"
+        begin, start = following, "rest"
     return None
 
 
-def _end_of_line(text: str, at: int) -> int:
-    end = text.find("\n", at)
-    return len(text) if end < 0 else end
+def _from(text: str, begin: int) -> str:
+    """The text with nothing in front of a place, so that offsets hold."""
+    return " " * begin + text[begin:]
+
+
+def _right(reading: Reading, text: str, begin: int, end: int, start: str) -> bool:
+    """Whether nothing is wrong with what stands there but what only nodes show, which is told."""
+    tree = read_tree(_from(text[:end], begin), start)
+    if tree is not None:
+        package(reading, tree)
+    return tree is not None

@@ -174,7 +174,12 @@ def _token(text: str, terminal: str, start: int, end: int) -> Token:
 
 
 def _letters_meet(text: str, place: int) -> bool:
-    return place > 0 and is_letter(text[place - 1]) and is_letter(text[place])
+    return place > 0 and is_letter(text[place - 1]) and begins_word(text[place])
+
+
+def begins_word(character: str) -> bool:
+    """Whether a letter may not touch it from the left: a letter, or the quote of a text."""
+    return character == '"' or is_letter(character)
 
 
 def is_letter(character: str) -> bool:

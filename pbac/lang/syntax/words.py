@@ -10,6 +10,18 @@ ITEM_WORDS: Final = ("permit", "forbid", "require", "define", "test")
 CLAUSE_WORDS: Final = ("for", "on", "when", "unless", "because", "internal", "then")
 """The clauses of a rule, in the order they are written."""
 
+TARGET_WORDS: Final = (
+    "tool", "scope", "resource", "prompt", "tag", "server", "tier", "kind", "agent", "provider",
+    "group",
+)  # fmt: skip
+"""What `for` and `on` name."""
+
+DUTY_WORDS: Final = (
+    "approval", "limit", "redact", "keep", "truncate", "cap", "set", "reauthenticate", "expire",
+    "single", "notify", "record",
+)  # fmt: skip
+"""Each begins a duty, behind `then`."""
+
 RESERVED: Final = frozenset({
     *ITEM_WORDS, *CLAUSE_WORDS, "package", "sealed", "tiers", "except", "by", "deny",
     "and", "or", "not", "in", "has", "is", "like", "matches", "contains", "within", "intersects",
