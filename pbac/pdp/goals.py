@@ -13,7 +13,7 @@ do not hold yet, and only the nearest are kept.
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass, replace
 from datetime import UTC, datetime
 from typing import Final, TypeAlias
@@ -22,9 +22,10 @@ from pbac.base.limits import NEAR_MISS_WAYS_MAX
 from pbac.base.source import Span
 from pbac.lang import nodes
 from pbac.lang.evaluate import interpret, targets
+from pbac.lang.evaluate.functions import function_of
 from pbac.lang.evaluate.paths import children
-from pbac.lang.evaluate.truth import Truth
-from pbac.lang.program import CompiledRule
+from pbac.lang.evaluate.truth import Truth, truth_of
+from pbac.lang.program import CompiledRule, Data
 from pbac.model.request import DecisionRequest
 from pbac.model.values import Value
 from pbac.pdp.delegation import acts_alone
@@ -36,6 +37,8 @@ from pbac.pdp.source_text import one_line
 from pbac.pdp.written import Writings, Written
 
 _TESTS_OF_QUANTIFIED: Final = 64
+_TESTS_OF_PATTERN: Final = 8
+_PREPARED: Final = frozenset({"matches", "in window"})
 
 
 @dataclass(frozen=True, slots=True, kw_only=True, eq=False)
@@ -57,7 +60,7 @@ class Goal:
     held: bool
     places: tuple[Place, ...]
     changeable: bool
-    seeds: tuple[Value, ...]
+    seeds: Callable[[], tuple[Value, ...]]
     weight: int = 1
 
 
@@ -114,18 +117,14 @@ class GoalReader:
 
     def _leaf(self, written: Written, wanted: bool, told: str) -> Goal:  # noqa: FBT001
         meant, data = written.meant, self._set.data
-        truth = Truth.TRUE if wanted else Truth.FALSE
-
-        def test(request: DecisionRequest) -> bool:
-            return interpret.truth(meant, request, data) is truth
-
+        test = _test_of(meant, Truth.TRUE if wanted else Truth.FALSE, data)
         return Goal(
             text=told or (self._text(written.span) if wanted else self._inverse(written)),
             test=test,
             held=test(self._request),
             places=tuple(places_in(meant, alone=self._alone)),
             changeable=can_change(meant),
-            seeds=tuple(seeds_in(meant, self._request, data)),
+            seeds=lambda: seeds_in(meant, self._request, data),
             weight=_weight(meant),
         )
 
@@ -167,7 +166,9 @@ class GoalReader:
             held=test(self._request),
             places=(place,) if place else (),
             changeable=True,
-            seeds=self._set.tiers if isinstance(clause, nodes.ForTier) else name_seeds(clause),
+            seeds=lambda: (
+                self._set.tiers if isinstance(clause, nodes.ForTier) else name_seeds(clause)
+            ),
         )
 
     def _in_time(self, expires_ms: int) -> Goal:
@@ -182,11 +183,28 @@ class GoalReader:
             held=test(self._request),
             places=(("env", "now"),),
             changeable=True,
-            seeds=(expires_ms - 1,),
+            seeds=lambda: (expires_ms - 1,),
         )
 
     def _text(self, span: Span) -> str:
         return one_line(self._set.texts.get(span.source, "")[span.start : span.end])
+
+
+def _test_of(meant: nodes.Expression, truth: Truth, data: Data) -> Test:
+    """By the interpreter, but that a pattern is prepared once and not for each test."""
+    rest = meant.operands[1:] if isinstance(meant, nodes.Operation) else ()
+    constants = [each.value for each in rest if isinstance(each, nodes.Literal)]
+    if isinstance(meant, nodes.Operation) and len(constants) == len(rest):
+        prepare, first = function_of(meant).prepare, meant.operands[0]
+        if prepare is not None:
+            try:
+                prepared = prepare(*constants)
+            except ValueError:
+                return lambda _request: False  # such an operation is unknown
+            return lambda request: (
+                truth_of(prepared(interpret.value(first, request, data))) is truth
+            )
+    return lambda request: interpret.truth(meant, request, data) is truth
 
 
 def _both(test: Test, other: Test | None) -> Test:
@@ -201,11 +219,12 @@ def _signed(text: str, *, plain: bool = True) -> str:
 
 
 def _weight(expression: nodes.Expression) -> int:
-    """What stands in `any` and `all` is tested for each item of a list."""
+    """What stands in `any` and `all` is tested, and its pattern prepared, for each item."""
     inner = sum(map(_weight, children(expression)))
     if isinstance(expression, nodes.Quantified):
         return _TESTS_OF_QUANTIFIED * inner
-    return max(1, inner)
+    prepares = isinstance(expression, nodes.Operation) and expression.name in _PREPARED
+    return _TESTS_OF_PATTERN if prepares else max(1, inner)
 
 
 # --- ways ------------------------------------------------------------------------------------------

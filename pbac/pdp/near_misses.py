@@ -96,7 +96,8 @@ class _Search:
         others: dict[str, NearMiss] = {}
         least: int | None = None
         for permit, way in self._ways():
-            if self._budget.spent or (least is not None and distance(way) > least):
+            further_off = least is not None and distance(way) > least
+            if self._budget.spent or further_off or len(permitting) == NEAR_MISSES_MAX:
                 break
             if permit.name in permitting:
                 continue

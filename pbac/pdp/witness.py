@@ -98,7 +98,7 @@ class Solver:
 
     def _values(self, place: Place, goals: Sequence[Goal]) -> Iterator[Value]:
         """Each once; first those of the kind that is there."""
-        seeds = [seed for goal in goals if place in goal.places for seed in goal.seeds]
+        seeds = [seed for goal in goals if place in goal.places for seed in goal.seeds()]
         usual = _usual_kind(self.request, place)
         several = [*seeds, *_between(seeds), *_more_and_less(self.request, place, seeds)]
         several.sort(key=lambda value: usual is not None and kind_of(value) != usual)
