@@ -19,7 +19,9 @@ def told(miss: NearMiss, reading: Callable[[Change], str]) -> str:
 
 def _promises(miss: NearMiss) -> Iterator[str]:
     needs = listed(miss.needs)
-    first = f"`{miss.rule}` would permit it if {needs}" if needs else f"`{miss.rule}` permits it"
+    first = f"`{miss.rule}` permits it" if miss.avoided else f"`{miss.rule}` would permit it"
+    if needs:
+        first = f"`{miss.rule}` would permit it if {needs}"
     if miss.forbidden_by:
         first += f", but {listed(miss.forbidden_by)} would then forbid it"
     yield first

@@ -88,6 +88,7 @@ class _Search:
         self._set = policy_set
         self._request = request
         self._goals = GoalReader(policy_set, request)
+        self._around: dict[str, list[Way]] = {}
         self._budget = Budget()
         self._solver = Solver(request=request, tiers=policy_set.tiers, budget=self._budget)
 
@@ -143,18 +144,24 @@ class _Search:
     def _avoiding(
         self, rule: str, way: Way, avoided: tuple[_Forbidden, ...], decision: Decision
     ) -> NearMiss | None:
-        """The first of the forbids that stop it is kept from applying, one way or another."""
+        """All that stop it are kept from applying at once, or else the first, one way or another."""
         known = {each.rule for each in avoided}
-        name = next((name for name in decision.rules if name not in known), None)
-        if name is None:
+        ways = {name: self._ways_around(name) for name in decision.rules if name not in known}
+        if not ways or not all(ways.values()):
             return None
-        for other in self._goals.to_avoid(self._set.by_name[name]):
-            if self._budget.spent:
-                return None
+        nearest = tuple(_Forbidden(rule=name, way=found[0]) for name, found in ways.items())
+        found = self._tried(rule, way, (*avoided, *nearest))
+        name, others = next(iter(ways.items()))
+        for other in others if len(ways) > 1 else others[1:]:
+            if found is not None or self._budget.spent:
+                break
             found = self._tried(rule, way, (*avoided, _Forbidden(rule=name, way=other)))
-            if found is not None:
-                return found
-        return None
+        return found
+
+    def _ways_around(self, name: str) -> list[Way]:
+        if name not in self._around:
+            self._around[name] = self._goals.to_avoid(self._set.by_name[name])
+        return self._around[name]
 
     # --- telling -----------------------------------------------------------------------------
 
@@ -163,13 +170,12 @@ class _Search:
     ) -> NearMiss:
         goals = (*way, *(goal for each in avoided for goal in each.way))
         changes = dict(_changes(goals, self._request, witness))
+        ways_around = ((each.rule, _needs(each.way, changes)) for each in avoided)
         return NearMiss(
             rule=rule,
             outcome="permits",
             needs=_needs(way, changes),
-            avoided=tuple(
-                Avoided(rule=each.rule, needs=_needs(each.way, changes)) for each in avoided
-            ),
+            avoided=tuple(Avoided(rule=name, needs=needs) for name, needs in ways_around if needs),
             changes=tuple(changes.values()),
         )
 
@@ -189,8 +195,7 @@ class _Search:
         )
 
     def _can_be_avoided(self, name: str) -> bool:
-        ways = self._goals.to_avoid(self._set.by_name[name])
-        return any(self._solver.find(way) is not None for way in ways)
+        return any(self._solver.find(way) is not None for way in self._ways_around(name))
 
     def _untried(self, rule: str, way: Way) -> NearMiss | None:
         """A goal that could be otherwise, but not by trying values, beside others that can be."""

@@ -10,10 +10,12 @@ from laws import programs as random
 from laws.chance import hold
 from pdp.oracle import scan
 
+from pbac.base.limits import NEAR_MISS_TRIES_MAX
 from pbac.pdp.delegation import narrowed
 from pbac.pdp.engine import decide
 from pbac.pdp.explain import explain
 from pbac.pdp.explain_text import render_explanation
+from pbac.pdp.source_text import one_line
 
 TRIED = [
     pytest.param(
@@ -221,3 +223,117 @@ def test_what_is_told_is_policy_and_holds_for_what_was_tried(oracle, say, full):
     _, seen = hold("told", check, seed=9, examples=examples, among=["permits", "forbids"])
     say(f"near misses as policy: {examples:,} requests, {dict(seen)}")
     assert seen["permits"] > seen["denied"] / 3
+
+
+# --- cases ---------------------------------------------------------------------------------------
+
+
+def near(oracle, text, **roots):
+    """The near misses of a call, and the lines about them."""
+    found = explain(oracle.policies(text), oracle.request(**roots))
+    lines = render_explanation(found).splitlines()
+    return found.near_misses, [line.strip() for line in lines if line.startswith("  `")]
+
+
+def test_a_forbid_that_a_change_would_wake_is_kept_asleep_by_another_change(oracle):
+    text = "permit m on tool get_x when args.n > args.m\nforbid f on tool get_x when args.n > 50"
+    (miss,), told = near(oracle, text, args={"n": 10, "m": 60})
+    assert (miss.needs, miss.avoided) == (("args.n > args.m",), ())
+    assert told == ["`p.m` would permit it if `args.n > args.m` (tried: args.m = 9)"]
+
+
+def test_another_way_is_taken_when_the_nearest_wakes_a_forbid(oracle):
+    text = """
+    permit m on tool get_x when args.n > 100 or args.why == "audit"
+    forbid f on tool get_x when args.n > 50
+    """
+    (miss,), told = near(oracle, text, args={"n": 10, "why": "fun"})
+    assert miss.outcome == "permits"
+    assert told == ['`p.m` would permit it if `args.why == "audit"`']
+
+
+def test_a_condition_that_holds_is_told_when_its_value_is_changed(oracle):
+    text = "permit m on tool get_x when args.n > 100 and args.n < 200"
+    (miss,), _ = near(oracle, text, args={"n": 10})
+    assert miss.needs == ("args.n > 100", "args.n < 200")
+
+
+def test_what_cannot_be_tried_is_told_of_the_rule_alone(oracle):
+    text = "permit m on tool get_x when chain.depth > 3 and args.n == 1"
+    (miss,), told = near(oracle, text)
+    assert (miss.outcome, miss.changes) == ("untried", ())
+    lacking = "`chain.depth > 3` and `args.n == 1`"
+    assert told == [f"`p.m` asks for {lacking}; whether it would permit this call was not tried"]
+
+
+def test_an_agent_behind_another_does_not_become_trusted_by_its_own_tier(oracle):
+    actors = [{"id": "a0", "tier": "read_only", "kind": "ci"}]
+    text = "permit m for tier >= developer on tool get_x"
+    (miss,), _ = near(oracle, text, chain={"depth": 1, "actors": actors})
+    assert miss.outcome == "untried"
+
+
+def test_the_day_follows_the_moment(oracle):
+    (miss,), _ = near(oracle, "permit old\n  @expires 2026-01-01\n  on tool get_x")
+    assert {change.path: change.value for change in miss.changes} == {
+        "env.now": 1_767_225_599_999,
+        "env.today": "2025-12-31",
+    }
+    assert miss.needs == ("env.today < 2026-01-01",)
+
+
+def test_a_path_can_have_to_be_left_out(oracle):
+    text = "permit m on tool get_x\nforbid f on tool get_x when has args.force"
+    (miss,), told = near(oracle, text, args={"force": True})
+    assert [(change.path, change.state) for change in miss.changes] == [("args.force", "missing")]
+    assert told == ["`p.m` permits it, and `p.f` would not forbid it if `not has args.force`"]
+
+
+def test_only_the_nearest_are_told_and_not_many(oracle):
+    rules = [f"permit m{number} on tool get_x when args.a == {number}" for number in range(9)]
+    rules.append("permit far on tool get_x when args.a == 1 and args.b == 1")
+    found, _ = near(oracle, "\n".join(rules))
+    assert [miss.rule for miss in found] == ["p.m0", "p.m1", "p.m2"]
+
+
+def test_trying_ends(oracle, monkeypatch):
+    """Conditions that hide what they want: the budget is spent, and nothing is promised."""
+    tries = []
+    monkeypatch.setattr(
+        "pbac.pdp.near_misses.decide", lambda *given: tries.append(1) or decide(*given)
+    )
+    ordered = " and ".join(f"args.a{number} > args.a{number + 1}" for number in range(30))
+    forbids = "\n".join(
+        f"forbid f{number} on tool get_x when args.a == {number} or args.b != {number}"
+        for number in range(60)
+    )
+    text = f"permit m on tool get_x when {ordered}\npermit n on tool get_x\n{forbids}"
+    found, _ = near(oracle, text, args={f"a{number}": number for number in range(31)})
+    assert found == ()
+    assert 0 < len(tries) <= NEAR_MISS_TRIES_MAX
+
+
+def test_json_tells_the_changes(oracle):
+    (miss,), _ = near(oracle, "permit m for tier >= trusted on tool get_x")
+    assert msgspec.to_builtins(miss) == {
+        "rule": "p.m",
+        "outcome": "permits",
+        "needs": ("for tier >= trusted",),
+        "avoided": (),
+        "forbidden_by": (),
+        "changes": ({"path": "agent.tier", "state": "value", "value": "trusted"},),
+    }
+
+
+@pytest.mark.parametrize(
+    ("written", "line"),
+    [
+        ('args.a ==  "two  blanks"', 'args.a == "two  blanks"'),
+        ("args.a in [1, # one\n  2]", "args.a in [1, 2]"),
+        ('args.a matches r"a#\\"  # ends', 'args.a matches r"a#\\"'),
+        ('"""a\n# b"""  # c', '"""a\n# b"""'),
+        ('args.a == "\\"#"', 'args.a == "\\"#"'),
+    ],
+)
+def test_a_condition_is_told_on_one_line_and_its_texts_stay(written, line):
+    assert one_line(written) == line
