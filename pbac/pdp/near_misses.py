@@ -14,7 +14,7 @@ Trying is bounded by `Budget`. What is not reached within it is not told.
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from typing import Any, Literal
 
@@ -29,7 +29,7 @@ from pbac.model.request import DecisionRequest
 from pbac.model.values import MISSING
 from pbac.pdp.engine import decide
 from pbac.pdp.goals import Goal, GoalReader, Way, distance
-from pbac.pdp.places import NOW, TODAY, Place, read
+from pbac.pdp.places import Place, differences, overlap, place_text
 from pbac.pdp.policy_set import PolicySet
 from pbac.pdp.witness import Budget, Solver
 
@@ -168,8 +168,7 @@ class _Search:
     def _permitting(
         self, rule: str, way: Way, avoided: tuple[_Forbidden, ...], witness: DecisionRequest
     ) -> NearMiss:
-        goals = (*way, *(goal for each in avoided for goal in each.way))
-        changes = dict(_changes(goals, self._request, witness))
+        changes = dict(_changes(self._request, witness))
         ways_around = ((each.rule, _needs(each.way, changes)) for each in avoided)
         return NearMiss(
             rule=rule,
@@ -185,7 +184,7 @@ class _Search:
         """Worth telling when something is lacking, and no forbid is there whatever is changed."""
         if not distance(way) or not all(map(self._can_be_avoided, decision.rules)):
             return None
-        changes = dict(_changes(way, self._request, witness))
+        changes = dict(_changes(self._request, witness))
         return NearMiss(
             rule=rule,
             outcome="forbids",
@@ -216,24 +215,19 @@ def _is_certainly_about(rule: CompiledRule, request: DecisionRequest) -> bool:
     return conjunction(truths) is Truth.TRUE
 
 
-def _changes(
-    goals: Sequence[Goal], before: DecisionRequest, after: DecisionRequest
-) -> Iterator[tuple[Place, Change]]:
-    places = (place for goal in goals for place in goal.places)
-    for place in dict.fromkeys((*places, NOW, TODAY)):
-        old, new = read(before, place), read(after, place)
-        if repr(old) == repr(new):  # `1` and `true` are equal, and so are `1` and `1.0`
-            continue
-        path = ".".join(place)
-        if new is MISSING:
-            yield place, Change(path=path, state="missing")
+def _changes(before: DecisionRequest, after: DecisionRequest) -> Iterator[tuple[Place, Change]]:
+    for place, value in differences(before, after):
+        if value is MISSING:
+            yield place, Change(path=place_text(place), state="missing")
         else:
-            yield place, Change(path=path, value=new)
+            yield place, Change(path=place_text(place), value=value)
 
 
-def _needs(way: Way, changes: dict[Place, Change]) -> tuple[str, ...]:
+def _needs(way: Way, changes: Iterable[Place]) -> tuple[str, ...]:
     """In the order written, each once."""
-    told = (
-        goal.text for goal in way if not goal.held or not changes.keys().isdisjoint(goal.places)
-    )
+    told = (goal.text for goal in way if not goal.held or _reads_one_of(goal, changes))
     return tuple(dict.fromkeys(text for text in told if text))
+
+
+def _reads_one_of(goal: Goal, changes: Iterable[Place]) -> bool:
+    return any(overlap(place, change) for change in changes for place in goal.places)

@@ -6,6 +6,7 @@ others stand between an agent and its user, the agent's tier is that of all of t
 
 from __future__ import annotations
 
+import re
 from collections.abc import Callable, Iterator, Sequence
 from datetime import UTC, date, datetime
 from ipaddress import ip_address
@@ -13,6 +14,7 @@ from typing import Any, Final, TypeAlias
 
 from msgspec.structs import replace
 
+from pbac.base.json import encode
 from pbac.lang import nodes
 from pbac.lang.evaluate.comparisons import version_equal
 from pbac.lang.evaluate.paths import paths_in
@@ -25,6 +27,7 @@ Place: TypeAlias = tuple[str, ...]
 _KEPT: Final = frozenset({"call", "data", "chain"})
 _DAY_MS: Final = 86_400_000
 _MOMENT_MS_MAX: Final = 253_402_300_799_999
+_NAME: Final = re.compile(r"[A-Za-z_][A-Za-z0-9_]*")
 NOW: Final[Place] = ("env", "now")
 TODAY: Final[Place] = ("env", "today")
 TIER: Final[Place] = ("agent", "tier")
@@ -115,6 +118,34 @@ def _in_step(env: dict[str, Any], place: Place, before: dict[str, Any]) -> dict[
             return env
         return {**env, "now": days * _DAY_MS + before["now"] % _DAY_MS}
     return env
+
+
+def differences(before: DecisionRequest, after: DecisionRequest) -> Iterator[tuple[Place, Value]]:
+    """What has to be changed in one request to make it the other, `MISSING` for left out."""
+    for root in (root for root in FIELDS if root != "data"):
+        old, new = read(before, (root,)), read(after, (root,))
+        yield from _differences((root,), old, new)
+
+
+def _differences(place: Place, old: Value, new: Value) -> Iterator[tuple[Place, Value]]:
+    if type(old) is dict and type(new) is dict:
+        for name in dict.fromkeys((*old, *new)):
+            yield from _differences((*place, name), old.get(name, MISSING), new.get(name, MISSING))
+    elif repr(old) != repr(new):  # `1` and `true` are equal, and so are `1` and `1.0`
+        yield place, new
+
+
+def overlap(one: Place, other: Place) -> bool:
+    """Is one of them within the other?"""
+    return all(left == right for left, right in zip(one, other, strict=False))
+
+
+def place_text(place: Place) -> str:
+    """As a policy would write the path."""
+    root, *names = place
+    return root + "".join(
+        f".{name}" if _NAME.fullmatch(name) else f"[{encode(name).decode()}]" for name in names
+    )
 
 
 # --- values that a field can have ----------------------------------------------------------------
