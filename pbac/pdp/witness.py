@@ -97,11 +97,11 @@ class Solver:
         return None
 
     def _values(self, place: Place, goals: Sequence[Goal]) -> Iterator[Value]:
-        """Each once; first those of the kind that is there."""
+        """Each once; first those of the kind that is there, and of numbers the nearest."""
         seeds = [seed for goal in goals if place in goal.places for seed in goal.seeds()]
-        usual = _usual_kind(self.request, place)
+        usual, here = _usual_kind(self.request, place), read(self.request, place)
         several = [*seeds, *_between(seeds), *_more_and_less(self.request, place, seeds)]
-        several.sort(key=lambda value: usual is not None and kind_of(value) != usual)
+        several.sort(key=lambda value: _unlike(value, here, usual))
         found: dict[str, Value] = {}
         for value in (*several, *_ANYTHING):
             if may_be(place, value, self.tiers):
@@ -115,6 +115,16 @@ def _usual_kind(request: DecisionRequest, place: Place) -> str | None:
         return kind_of(here)
     kind = FIELDS[place[0]].get(place[1], "") if len(place) == 2 else ""
     return "list" if kind.startswith("list") else None
+
+
+def _unlike(value: Value, here: Value, usual: str | None) -> tuple[bool, bool, float]:
+    """What makes a value a worse witness; whole numbers are better than broken ones."""
+    another_kind = usual is not None and kind_of(value) != usual
+    if type(value) not in (int, float):
+        return another_kind, False, 0
+    far = abs(value - here) if type(here) in (int, float) else 0
+    broken = type(value) is float and not value.is_integer()
+    return another_kind, broken, far
 
 
 def _between(seeds: Sequence[Value]) -> Iterator[Value]:

@@ -105,6 +105,7 @@ def held_to_its_word(policy_set, asked, seen):
     assert msgspec.to_builtins(asked) == before
     assert render_explanation(found).endswith("\n")
     seen["denied"] += not found.decision.permitted
+    seen["with a promise"] += any(miss.outcome == "permits" for miss in found.near_misses)
     for miss in found.near_misses:
         seen[miss.outcome] += 1
         changed = applied(miss, narrowed(asked, policy_set.tiers))
@@ -130,7 +131,7 @@ def test_a_promise_of_random_rules_comes_true(say, full):
     examples = 20_000 if full else 2_000
     _, seen = hold("near", check, seed=9, examples=examples, among=["permits", "forbids"])
     say(f"near misses of random rules: {examples:,} requests, {dict(seen)}")
-    assert seen["permits"] > seen["denied"] / 10
+    assert seen["with a promise"] > seen["denied"] / 10
 
 
 HEAD = """
@@ -219,7 +220,7 @@ def test_what_is_told_is_policy_and_holds_for_what_was_tried(oracle, say, full):
     examples = 5_000 if full else 1_000
     _, seen = hold("told", check, seed=9, examples=examples, among=["permits", "forbids"])
     say(f"near misses as policy: {examples:,} requests, {dict(seen)}")
-    assert seen["permits"] > seen["denied"] / 3
+    assert seen["with a promise"] > seen["denied"] / 2
 
 
 # --- cases ---------------------------------------------------------------------------------------
