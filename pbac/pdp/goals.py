@@ -227,7 +227,7 @@ def _weight(expression: nodes.Expression) -> int:
     return _TESTS_OF_PATTERN if prepares else max(1, inner)
 
 
-# --- ways ------------------------------------------------------------------------------------------
+# --- ways ----------------------------------------------------------------------------------------
 
 
 def _together(parts: Sequence[list[Way]]) -> list[Way]:

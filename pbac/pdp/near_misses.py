@@ -6,7 +6,8 @@
 
 For a permit about such calls, the nearest way to make it apply (`goals`) is looked for among
 requests like this one (`witness`), and what is found is decided. Where a forbid stops it, ways to
-keep that from applying are added, and it is tried again. Only what the engine permitted is promised.
+keep that from applying are added, and it is tried again. Only what the engine permitted is
+promised.
 Goals that nothing fulfils together are no near miss, and nothing is said about them.
 
 Trying is bounded by `Budget`. What is not reached within it is not told.
@@ -53,10 +54,10 @@ class NearMiss(msgspec.Struct, frozen=True, kw_only=True):
     """A permit for such calls, what it lacks, and what came of trying that.
 
     Attributes:
-        outcome: `permits`: the changed request is permitted, by this rule. `forbids`: this rule would
-            permit it, but `forbidden_by` forbid it. `untried`: no request was found to try.
-        needs: what has to hold, each as a policy would write it: all that does not hold yet, and all
-            that reads what is changed.
+        outcome: `permits`: the changed request is permitted, by this rule. `forbids`: this rule
+            would permit it, but `forbidden_by` forbid it. `untried`: no request was found to try.
+        needs: what has to hold, each as a policy would write it: all that does not hold yet, and
+            all that reads what is changed.
         changes: how the request that was tried differs from the one that was denied.
     """
 
@@ -126,7 +127,7 @@ class _Search:
     # --- trying ------------------------------------------------------------------------------
 
     def _tried(self, rule: str, way: Way, avoided: tuple[_Forbidden, ...]) -> NearMiss | None:
-        """What came of the nearest request for which the permit applies and those forbids do not."""
+        """What came of a request for which the permit applies and those forbids do not."""
         goals = (*way, *(goal for each in avoided for goal in each.way))
         witness = self._solver.find(goals)
         if witness is None or not self._budget.take_try():
@@ -144,7 +145,7 @@ class _Search:
     def _avoiding(
         self, rule: str, way: Way, avoided: tuple[_Forbidden, ...], decision: Decision
     ) -> NearMiss | None:
-        """All that stop it are kept from applying at once, or else the first, one way or another."""
+        """All that stop it are kept from applying at once, or else the first, in some way."""
         known = {each.rule for each in avoided}
         ways = {name: self._ways_around(name) for name in decision.rules if name not in known}
         if not ways or not all(ways.values()):

@@ -1,7 +1,7 @@
 """Places of a request: what of it could be otherwise for the same call, and how it is changed.
 
-The call itself stays: another tool is another call. So do the policy's own data, and the chain. Where
-others stand between an agent and its user, the agent's tier is that of all of them, and stays too.
+The call itself stays: another tool is another call. So do the policy's own data, and the chain.
+Where others stand between an agent and its user, its tier is that of all of them, and stays too.
 """
 
 from __future__ import annotations
