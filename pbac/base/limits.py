@@ -89,6 +89,12 @@ PLAN_SHAPES_MAX: Final = 64
 # Hours for which a time zone remembers its offset.
 ZONE_HOURS_KEPT_MAX: Final = 1_024
 NEAR_MISSES_MAX: Final = 3
+# What one explanation tries: requests decided, conditions tested to find them, ways to one rule,
+# and values of one field.
+NEAR_MISS_TRIES_MAX: Final = 64
+NEAR_MISS_TESTS_MAX: Final = 5_000
+NEAR_MISS_WAYS_MAX: Final = 16
+NEAR_MISS_PLACE_VALUES_MAX: Final = 256
 EXPLAINED_VALUE_CHARACTERS_MAX: Final = 60
 
 # --- MCP -----------------------------------------------------------------------------------

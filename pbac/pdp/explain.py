@@ -7,7 +7,7 @@
       └─ ✓ on tool merge_pull_request  call.tool = "merge_pull_request"
 
       2 rules are about other calls
-      `github.merge` would permit it if `agent.tier >= trusted`
+      `github.merge` would permit it if `for tier >= trusted` (tried: agent.tier = "trusted")
 
 The decision is the engine's own. What is told about clauses comes from the interpreter, the
 specification of the language: so an explanation also shows the one from the other side.
@@ -64,7 +64,7 @@ class Explanation(msgspec.Struct, frozen=True, kw_only=True):
         subject: who asks for what, in a few words.
         rules: those about this call: forbids, permits, requires, each by name.
         elsewhere: how many rules are about other calls.
-        near_misses: the permits that lack least, of a call that is denied.
+        near_misses: the permits that lack least, of a call that is denied, and what came of trying.
     """
 
     decision: Decision
@@ -85,7 +85,7 @@ def explain(policy_set: PolicySet, request: DecisionRequest) -> Explanation:
         subject=subject(request),
         rules=explained,
         elsewhere=elsewhere,
-        near_misses=near_misses(explained) if denied else (),
+        near_misses=near_misses(policy_set, request) if denied else (),
     )
 
 

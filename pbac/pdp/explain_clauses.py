@@ -1,4 +1,4 @@
-"""Clauses explained against one request: truth, values, parts, and the least that would change it.
+"""Clauses explained against one request: truth, values, parts.
 
 What `and` and `or` join is told apart, at any depth; a definition by its name, with what it stands
 for one level below; `any` and `all` with the item that decided. Everything comes from the
@@ -7,7 +7,7 @@ interpreter, the specification of the language.
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from typing import Any, Final, Literal, TypeAlias
@@ -25,16 +25,11 @@ from pbac.lang.program import CompiledRule
 from pbac.model.request import FIELDS, DecisionRequest
 from pbac.model.values import MISSING, Value
 from pbac.pdp.policy_set import PolicySet
+from pbac.pdp.source_text import one_line
 from pbac.pdp.written import Writings, Written
 
 TruthWord: TypeAlias = Literal["true", "false", "unknown"]
 ClauseWord: TypeAlias = Literal["for", "on", "when", "unless", "server", "expires", "part"]
-
-_INVERSE: Final = {
-    "==": "!=", "!=": "==", "<": ">=", ">=": "<", "<=": ">", ">": "<=",
-    "in": "not in", "not in": "in",
-}  # fmt: skip
-_TIER_INVERSE: Final = {**_INVERSE, "in": "not in"}
 
 
 class Reading(msgspec.Struct, frozen=True, kw_only=True):
@@ -52,15 +47,11 @@ class ClauseExplained(msgspec.Struct, frozen=True, kw_only=True):
         clause: its keyword; `server` and `expires` for what package and annotation ask for.
         text: as written, on one line.
         item: which item of a list decided, for the body of `any` and `all`.
-        needs: the least that would have to hold for it to be true, each as a policy would write it;
-            empty when it is true. `avoids`: for it to be false; None when nothing in this call can.
     """
 
     clause: ClauseWord
     text: str
     truth: TruthWord
-    needs: tuple[str, ...] = ()
-    avoids: tuple[str, ...] | None = None
     item: str = ""
     readings: tuple[Reading, ...] = ()
     parts: tuple[ClauseExplained, ...] = ()
@@ -113,8 +104,6 @@ class ClauseReader:
             clause=clause,
             text=text,
             truth=truth.value,
-            needs=() if truth is Truth.TRUE else (text,),
-            avoids=() if truth is Truth.FALSE else None,
             readings=(self._reading(_path(path), _OUTERMOST),),
         )
 
@@ -122,21 +111,15 @@ class ClauseReader:
         now = self._request.env.get("now")
         truth = truth_of(now < expires_ms) if type(now) is int else Truth.UNKNOWN
         day = datetime.fromtimestamp(expires_ms / 1000, UTC).date().isoformat()
-        asked = self._asked("expires", f"@expires {day}", truth, "env.now")
-        return replace(asked, needs=(f"env.today < {day}",)) if asked.needs else asked
+        return self._asked("expires", f"@expires {day}", truth, "env.now")
 
     def _target(self, clause: nodes.ForClause | nodes.OnClause, truth: Truth) -> ClauseExplained:
         text = self._text(clause.span)
         match clause:
             case nodes.ForTier():
-                asked = self._asked("for", f"for {text}", truth, "agent.tier")
-                names = ", ".join(targets.texts(clause.tiers))
-                needs = f"agent.tier {clause.operator} {names}"
-                avoids = f"agent.tier {_TIER_INVERSE[clause.operator]} {names}"
-                return _leaf(asked, needs, avoids)
+                return self._asked("for", f"for {text}", truth, "agent.tier")
             case nodes.ForNames():
-                asked = self._asked("for", f"for {text}", truth, targets.FIELD_OF[clause.what])
-                return _leaf(asked, f"for {text}", f"not for {text}")
+                return self._asked("for", f"for {text}", truth, targets.FIELD_OF[clause.what])
             case nodes.OnNames():
                 return self._asked("on", f"on {text}", truth, targets.FIELD_OF[clause.what])
         return self._asked("on", f"on {text}", truth, "call.method")
@@ -159,25 +142,23 @@ class ClauseReader:
         part = ClauseExplained(clause="part", text=text, truth=truth.value)
         if written.definition is not None:
             body = self._part(self._writings.body(written), scope)
-            return _leaf(replace(part, parts=(body,)), text, f"not {text}")
+            return replace(part, parts=(body,))
         match written.meant:
             case nodes.And() | nodes.Or():
                 parts = [self._part(each, scope) for each in self._writings.below(written)]
-                return _joined(replace(part, parts=tuple(parts)), written.meant)
+                return replace(part, parts=tuple(parts))
             case nodes.Not():
                 (operand,) = self._writings.below(written)
                 inner = _turned(self._part(operand, scope))
                 return replace(inner, text=text)
             case nodes.Quantified():
                 return self._quantified(part, written, written.meant, scope)
-        part = replace(part, readings=tuple(self._readings(written.meant, scope)))
-        return _leaf(part, text, self._inverse(written, text))
+        return replace(part, readings=tuple(self._readings(written.meant, scope)))
 
     def _quantified(
         self, part: ClauseExplained, written: Written, meant: nodes.Quantified, scope: _Scope
     ) -> ClauseExplained:
         """With the first item that settled it, or left it open."""
-        part = _leaf(part, part.text, f"not ({part.text})")
         *_, body = self._writings.below(written)
         found = interpret.value(meant.collection, self._request, self._set.data, scope.bindings)
         items = items_of(found) or ()
@@ -196,16 +177,6 @@ class ClauseReader:
         for number, item in enumerate(items):
             told = f"{name}[{number}]" if name else meant.variable
             yield scope.bind(meant.variable, item, told)
-
-    def _inverse(self, written: Written, text: str) -> str:
-        """The opposite of a comparison, as one would write it."""
-        meant = written.meant
-        if isinstance(meant, nodes.Operation) and meant.name in _INVERSE:
-            left, right = (self._text(each.span) for each in self._writings.below(written))
-            if left and right:
-                return f"{left} {_INVERSE[meant.name]} {right}"
-        plain = isinstance(meant, nodes.Path | nodes.Has)
-        return f"not {text}" if plain else f"not ({text})"
 
     # --- readings --------------------------------------------------------------------------
 
@@ -232,48 +203,17 @@ class ClauseReader:
         return path.text() if stands is None else stands + path.text().removeprefix(path.root)
 
     def _text(self, span: Span) -> str:
-        written = self._set.texts.get(span.source, "")[span.start : span.end]
-        return " ".join(written.split())
+        return one_line(self._set.texts.get(span.source, "")[span.start : span.end])
 
 
 _EMPTY: Final = {"any": "false", "all": "true"}
 """What a quantifier says of an empty list: no item has to decide that."""
 
 
-# --- the least that would change it ------------------------------------------------------------
-
-
-def _leaf(part: ClauseExplained, needs: str, avoids: str) -> ClauseExplained:
-    return replace(
-        part,
-        needs=() if part.truth == "true" else (needs,),
-        avoids=() if part.truth == "false" else (avoids,),
-    )
-
-
 def _turned(part: ClauseExplained) -> ClauseExplained:
-    """Below a `not`. What never can be false can never be made true there."""
+    """Below a `not`."""
     truth: dict[TruthWord, TruthWord] = {"true": "false", "false": "true", "unknown": "unknown"}
-    needs = part.avoids if part.avoids is not None else (f"not ({part.text})",)
-    return replace(part, truth=truth[part.truth], needs=needs, avoids=part.needs)
-
-
-def _joined(part: ClauseExplained, meant: nodes.And | nodes.Or) -> ClauseExplained:
-    """All parts of an `and` have to be true, one false; of an `or` the other way round."""
-    needs = [each.needs for each in part.parts]
-    avoids = [each.avoids for each in part.parts if each.avoids is not None]
-    if isinstance(meant, nodes.And):
-        return replace(part, needs=_united(needs), avoids=shortest(avoids))
-    return replace(part, needs=shortest(needs) or (), avoids=_united(avoids))
-
-
-def _united(changes: Iterable[tuple[str, ...]]) -> tuple[str, ...]:
-    return tuple(dict.fromkeys(change for each in changes for change in each))
-
-
-def shortest(changes: Iterable[tuple[str, ...]]) -> tuple[str, ...] | None:
-    """The least of several ways, the first of equals; None when there is none."""
-    return min(changes, key=len, default=None)
+    return replace(part, truth=truth[part.truth])
 
 
 def _path(text: str) -> nodes.Path:

@@ -14,7 +14,8 @@ from pbac.model.request import FIELDS
 from pbac.pdp.explain import Explanation, RuleExplained
 from pbac.pdp.explain_clauses import ClauseExplained, Reading
 from pbac.pdp.explain_listing import IssueExplained, ListingExplained, RuleListed
-from pbac.pdp.near_misses import told
+from pbac.pdp.near_miss_text import told
+from pbac.pdp.near_misses import Change
 
 MARKS: Final[Mapping[str, str]] = {"true": "✓", "false": "✗", "unknown": "?"}
 _CLAUSE_COLUMNS_MAX: Final = 56
@@ -144,7 +145,7 @@ def _tree(clauses: Sequence[ClauseExplained], indent: str) -> Iterator[tuple[str
         yield from _tree(clause.parts, f"{indent}{below}")
 
 
-def _reading(reading: Reading) -> str:
+def _reading(reading: Reading | Change) -> str:
     if reading.state == "missing":
         return f"{reading.path} is missing"
     if reading.state == "unknown":
@@ -155,7 +156,7 @@ def _reading(reading: Reading) -> str:
     return f"{reading.path} = {shown(text)}"
 
 
-def _value(reading: Reading) -> str:
+def _value(reading: Reading | Change) -> str:
     """As JSON, but moments and durations, which are milliseconds in a request, as policies do."""
     root, _, field = reading.path.partition(".")
     kind, value = FIELDS.get(root, {}).get(field), reading.value
@@ -171,7 +172,7 @@ def _value(reading: Reading) -> str:
 def _footer(explanation: Explanation) -> Iterator[str]:
     decision = explanation.decision
     yield from _elsewhere(explanation.elsewhere, "other calls")
-    yield from (shown(told(miss)) for miss in explanation.near_misses)
+    yield from (shown(told(miss, _reading)) for miss in explanation.near_misses)
     yield from _joins(decision)
     if decision.unknown:
         yield f"unknown   {', '.join(map(shown, decision.unknown))}"
