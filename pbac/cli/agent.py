@@ -13,6 +13,8 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
+from pbac.cli.groups import Group
+
 if TYPE_CHECKING:
     from pbac.adapters.sqlite_state import SqliteState
     from pbac.oauth.model import Client, ClientStatus
@@ -29,7 +31,7 @@ def _configured(function: Callable[..., Any]) -> Callable[..., Any]:
     )(function)
 
 
-@click.group()
+@click.group(cls=Group)
 def command() -> None:
     """List, register, suspend and promote agents."""
 

@@ -14,6 +14,7 @@ import click
 
 from pbac.base.errors import PbacError
 from pbac.base.limits import AUDIT_TAIL_RECORDS_MAX
+from pbac.cli.groups import Group
 
 if TYPE_CHECKING:
     from pbac.audit.checkpoint import NoteKey
@@ -33,7 +34,7 @@ _directory = click.argument(
 )
 
 
-@click.group()
+@click.group(cls=Group)
 def command() -> None:
     """Read and verify the record of decisions."""
 

@@ -7,6 +7,8 @@ from pathlib import Path
 
 import click
 
+from pbac.cli.groups import Group
+
 _BLOCK = """\
 [[publishers]]
 name = "{name}"
@@ -16,7 +18,7 @@ tier_ceiling = "{ceiling}"
 """
 
 
-@click.group()
+@click.group(cls=Group)
 def command() -> None:
     """Make publisher keys and sign software statements."""
 

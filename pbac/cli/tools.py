@@ -14,6 +14,7 @@ import msgspec
 
 from pbac.base.errors import PbacError
 from pbac.base.printable import printable
+from pbac.cli.groups import Group
 
 if TYPE_CHECKING:
     from pbac.app.tool_import import Imported, Listed
@@ -25,7 +26,7 @@ _FILE = click.Path(path_type=Path)
 _CONFIG_DEFAULT: Final = "policies/tools/SERVER.json"
 
 
-@click.group()
+@click.group(cls=Group)
 def command() -> None:
     """Import what tools take, so that policies are checked against it; show it."""
 
