@@ -14,6 +14,7 @@ import click
 
 from pbac.base.errors import PbacError
 from pbac.base.limits import AUDIT_TAIL_RECORDS_MAX
+from pbac.cli.config_option import config_option
 from pbac.cli.groups import Group
 
 if TYPE_CHECKING:
@@ -25,10 +26,7 @@ _COLORS: Final = {"good": "green", "bad": "red", "plain": "cyan"}
 _PROGRESS_BYTES_MIN: Final = 20_000_000
 _JOINED_MAX: Final = 10_000
 
-_config = click.option(
-    "--config", "config", default="pbac.toml", show_default=True, metavar="FILE",
-    help="The gateway's configuration, to find its log.",
-)  # fmt: skip
+_config = config_option("The gateway's configuration, to find its log.")
 _directory = click.argument(
     "directory", required=False, type=click.Path(exists=True, file_okay=False, path_type=Path)
 )
@@ -45,7 +43,7 @@ def command() -> None:
 @click.option("--key", type=click.Path(exists=True, dir_okay=False, path_type=Path),
               help="The log's public key; by default `keys/audit.pub` beside the log.")  # fmt: skip
 @click.option("--json", "as_json", is_flag=True, help="One JSON object instead of text.")
-def verify(*, directory: Path | None, config: str, key: Path | None, as_json: bool) -> None:
+def verify(*, directory: Path | None, config: Path, key: Path | None, as_json: bool) -> None:
     """Prove that no record was changed, removed or inserted. Exit code 1 when one was.
 
     DIRECTORY is the log itself, when there is no configuration at hand.
@@ -78,7 +76,7 @@ def verify(*, directory: Path | None, config: str, key: Path | None, as_json: bo
 def tail(
     *,
     directory: Path | None,
-    config: str,
+    config: Path,
     count: int,
     follow: bool,
     as_json: bool,
@@ -101,7 +99,7 @@ def tail(
         _follow(added, selection, show)
 
 
-def _log_directory(directory: Path | None, config: str) -> Path:
+def _log_directory(directory: Path | None, config: Path) -> Path:
     from pbac.app.config import load_config
 
     log = directory or load_config(config).state_directory / "audit"
@@ -119,11 +117,11 @@ def _log_directory(directory: Path | None, config: str) -> Path:
 def _tell(found: Verification, key: NoteKey) -> None:
     from pbac.audit.checkpoint import fingerprint
 
-    signed = f"signed by `{key.name}`, key {fingerprint(key)}"
+    with_key = f"by `{key.name}`, key {fingerprint(key)}"
     if found.ok:
         text = f"ok: {found.size} records, {found.checkpoints} checkpoints fit, root {found.root}"
         click.secho(text, fg="green")
-        click.echo(signed)
+        click.echo(f"signed {with_key}")
         if unsigned := found.size - found.signed_size:
             click.echo(f"the last {unsigned} are newer than the newest checkpoint")
         return
@@ -131,8 +129,13 @@ def _tell(found: Verification, key: NoteKey) -> None:
         click.secho(str(problem), fg="red")
     if more := found.problems_count - len(found.problems):
         click.echo(f"and {more} more")
-    click.secho(f"the log does not verify: {found.problems_count} bad places", fg="red", bold=True)
-    click.echo(signed)
+    places = f"{found.problems_count} bad place{'s' if found.problems_count != 1 else ''}"
+    click.secho(f"the log does not verify: {places}", fg="red", bold=True)
+    if not found.checkpoints:
+        click.secho(f"no checkpoint is signed {with_key}", fg="red", bold=True)
+        click.echo("  help: name the log's own public key with --key, if this is another one")
+    else:
+        click.echo(f"{found.checkpoints} checkpoints are signed {with_key}")
 
 
 def _as_json(found: Verification, key: NoteKey) -> str:

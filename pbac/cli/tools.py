@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Any, Final
 
 import click
 import msgspec
+from click.shell_completion import CompletionItem
 
 from pbac.base.errors import PbacError
 from pbac.base.printable import printable
@@ -26,13 +27,18 @@ _FILE = click.Path(path_type=Path)
 _CONFIG_DEFAULT: Final = "policies/tools/SERVER.json"
 
 
+def _files(_context: Any, _parameter: Any, incomplete: str) -> list[CompletionItem]:
+    """A URL cannot be completed; files can, by the shell."""
+    return [CompletionItem(incomplete, type="file")]
+
+
 @click.group(cls=Group)
 def command() -> None:
     """Import what tools take, so that policies are checked against it; show it."""
 
 
 @command.command("import")
-@click.argument("source", required=False)
+@click.argument("source", required=False, shell_complete=_files)
 @click.option("--server", required=True, help="The server's name in policies and configuration.")
 @click.option("--stdio", metavar="COMMAND", help="Start a server and ask it, instead of SOURCE.")
 @click.option(
