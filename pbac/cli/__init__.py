@@ -15,7 +15,7 @@ from pbac.cli.groups import Group
 
 COMMANDS: Final[dict[str, str]] = {
     "demo": "Watch one agent being allowed and refused, end to end.",
-    "init": "Write a configuration, keys and a starting policy into a folder.",
+    "init": "Write a configuration, keys and policies to begin with into a folder.",
     "serve": "Run the gateway.",
     "check": "Read policies and tell every mistake.",
     "fmt": "Write policy files in their one canonical layout.",
@@ -58,5 +58,13 @@ def main() -> None:
     try:
         group()
     except PbacError as error:
-        click.secho(f"error: {error}", fg="red", err=True)
-        sys.exit(1)
+        _fail(str(error))
+    except OSError as error:
+        if error.filename is None:  # no file that somebody named: a defect, told as one
+            raise
+        _fail(f"`{error.filename}`: {(error.strerror or 'unusable').lower()}")
+
+
+def _fail(message: str) -> None:
+    click.secho(f"error: {message}", fg="red", err=True)
+    sys.exit(1)

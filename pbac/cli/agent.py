@@ -71,7 +71,7 @@ def register_agent(
     jwks: Path | None,
     **optional: str | None,
 ) -> None:
-    """Register an agent you vouch for yourself; prints its credentials once."""
+    """Register an agent you vouch for yourself, and print its credentials once."""
     from pbac.crypto.keys import parse_public_keys, render_jwk
     from pbac.oauth.administration import register_client
     from pbac.oauth.registration import prepare_by_operator

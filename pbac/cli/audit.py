@@ -44,9 +44,10 @@ def command() -> None:
               help="The log's public key; by default `keys/audit.pub` beside the log.")  # fmt: skip
 @click.option("--json", "as_json", is_flag=True, help="One JSON object instead of text.")
 def verify(*, directory: Path | None, config: Path, key: Path | None, as_json: bool) -> None:
-    """Prove that no record was changed, removed or inserted. Exit code 1 when one was.
+    """Prove that no record was changed, removed or inserted.
 
-    DIRECTORY is the log itself, when there is no configuration at hand.
+    DIRECTORY is the log itself, when there is no configuration at hand. Ends with 1 when the log
+    does not verify, or is not signed by the key.
     """
     from pbac.adapters.audit_keys import load_verifier
     from pbac.adapters.audit_reader import log_bytes, read_segments
@@ -66,9 +67,9 @@ def verify(*, directory: Path | None, config: Path, key: Path | None, as_json: b
 @command.command()
 @_directory
 @_config
-@click.option("-n", "count", default=20, show_default=True, help="How many.",
+@click.option("-n", "count", default=20, show_default=True, metavar="COUNT", help="How many records.",
               type=click.IntRange(0, AUDIT_TAIL_RECORDS_MAX))  # fmt: skip
-@click.option("-f", "--follow", is_flag=True, help="Go on with what is being added.")
+@click.option("-f", "--follow", is_flag=True, help="Wait for new records and show them too.")
 @click.option("--json", "as_json", is_flag=True, help="One JSON object a line.")
 @click.option("--agent", metavar="GLOB", help="Only calls of agents with this id or name.")
 @click.option("--tool", metavar="GLOB", help="Only calls of this tool, `name` or `server.name`.")
@@ -84,7 +85,10 @@ def tail(
     tool: str | None,
     denied: bool,
 ) -> None:
-    """Show the newest records, one line each, decisions with their outcome."""
+    """Show the newest records, one line each, decisions with their outcome.
+
+    DIRECTORY is the log itself, when there is no configuration at hand.
+    """
     from pbac.adapters.audit_reader import lines_added, read_backwards
     from pbac.audit.query import Selection, Wanted, newest
 

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import shlex
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -13,6 +12,7 @@ from pbac.app.config import NAME_HELP, BackendConfig, is_name
 from pbac.app.scaffold import stories, write_directory
 from pbac.base.suggest import did_you_mean
 from pbac.catalog.backends import url_problem
+from pbac.cli.option_values import command_words, named_value
 
 
 class _Story(click.Choice[str]):
@@ -29,42 +29,39 @@ class _Story(click.Choice[str]):
 
 
 class _Backend(click.ParamType[BackendConfig]):
-    """`NAME=VALUE`, of which a reader makes a backend, or says why it cannot be one."""
+    """A name and more, of which a reader makes a backend, or says why it cannot be one."""
 
     name = "backend"
 
-    def __init__(self, read: Callable[[str, str], BackendConfig]) -> None:
+    def __init__(self, form: str, read: Callable[[str, str], BackendConfig]) -> None:
+        self.form = form
         self._read = read
 
     def convert(
         self, value: Any, param: click.Parameter | None, context: click.Context | None
     ) -> BackendConfig:
-        name, separator, text = str(value).partition("=")
-        if not (separator and text):
-            form = param.metavar if param else "NAME=VALUE"
-            self.fail(f"`{name}` is not {form}", param, context)
-        if not is_name(name):
-            self.fail(f"`{name}` cannot be the name of a backend: {NAME_HELP}", param, context)
         try:
-            return self._read(name, text)
-        except ValueError as error:
-            self.fail(str(error), param, context)
+            return self._read(*named_value(str(value), self.form))
+        except click.BadParameter as error:
+            self.fail(error.message, param, context)
 
 
 def _http(name: str, url: str) -> BackendConfig:
+    _check_name(name)
     if problem := url_problem(url):
-        raise ValueError(f"the url of `{name}` {problem[0]}: {problem[1]}")
+        raise click.BadParameter(f"the url of `{name}` {problem[0]}: {problem[1]}")
     return BackendConfig(name=name, url=url)
 
 
+def _check_name(name: str) -> None:
+    if not is_name(name):
+        raise click.BadParameter(f"`{name}` cannot be the name of a backend: {NAME_HELP}")
+
+
 def _stdio(name: str, line: str) -> BackendConfig:
-    try:
-        words = shlex.split(line)
-    except ValueError as error:
-        raise ValueError(f"`{line}` is no command: {str(error).lower()}") from None
-    if not words:
-        raise ValueError(f"`{name}` has an empty command")
-    return BackendConfig(name=name, command=words[0], args=tuple(words[1:]))
+    _check_name(name)
+    program, *arguments = command_words(line)
+    return BackendConfig(name=name, command=program, args=tuple(arguments))
 
 
 @click.command()
@@ -89,7 +86,7 @@ def _stdio(name: str, line: str) -> BackendConfig:
 @click.option(
     "--url",
     "urls",
-    type=_Backend(_http),
+    type=_Backend("NAME=URL", _http),
     multiple=True,
     metavar="NAME=URL",
     help="Add a backend that is reached by HTTP. Repeatable.",
@@ -97,7 +94,7 @@ def _stdio(name: str, line: str) -> BackendConfig:
 @click.option(
     "--stdio",
     "commands",
-    type=_Backend(_stdio),
+    type=_Backend("NAME=COMMAND", _stdio),
     multiple=True,
     metavar="NAME=COMMAND",
     help="Add a backend that the gateway starts. Repeatable.",

@@ -45,9 +45,11 @@ def command() -> None:
     help="Where the key pair goes.",
 )
 @click.option("--issuer", help="Address that names the publisher [default: https://NAME.local].")
-@click.option("--ceiling", default="read_only", show_default=True, help="Highest tier it may give.")
+@click.option(
+    "--ceiling", default="read_only", show_default=True, help="Highest tier that it may give."
+)
 def new_publisher(name: str, directory: Path, issuer: str | None, ceiling: str) -> None:
-    """Create the key pair of publisher NAME; prints what pbac.toml needs."""
+    """Create the key pair of publisher NAME, and print what `pbac.toml` needs."""
     from pbac.app.private_files import private_directory, write_private
     from pbac.crypto.keys import generate_signing_key, render_private_pem, render_public_pem
 
@@ -88,17 +90,18 @@ def new_publisher(name: str, directory: Path, issuer: str | None, ceiling: str) 
 @click.option("--kind", help="What it is, as policies name it: `ci`, `assistant`, …")
 @click.option("--provider", help="Who makes it.")
 @click.option("--model", help="The model it runs.")
-@click.option("--software-id", help="Same for all versions and instances [default: the name].")
-@click.option("--software-version", help="Such as 2.1.")
+@click.option("--software-id", help="The same for all its versions and instances [default: NAME].")
+@click.option("--software-version", help="Version of that software, such as 2.1.")
 @click.option("--tag", "tags", multiple=True, help="Free word for policies; repeat for more.")
 @click.option(
     "--days",
     type=click.IntRange(1, 400),
     default=365,
     show_default=True,
+    metavar="DAYS",
     help="How long it is valid.",
 )
-@click.option("--single-use", is_flag=True, help="Registers one agent only.")
+@click.option("--single-use", is_flag=True, help="Good for registering one agent only.")
 @config_option("The gateway's configuration, to find issuer and tiers.")
 def sign_statement(
     *,

@@ -125,10 +125,11 @@ def test_the_key_of_another_publisher_that_is_gone_is_no_obstacle(gateway, pbac)
         ("--url", "a=http://x/#top", "holds a user, a password or a fragment"),
         ("--url", "a=https://me:hunter2@x/", "holds a user, a password or a fragment"),
         ("--url", "http://x/", "`http://x/` is not NAME=URL"),
-        ("--url", "a=", "`a` is not NAME=URL"),
+        ("--url", "=http://x/", "`` is not NAME=URL"),
+        ("--url", "a=", "the url of `a` has no scheme"),
         ("--url", "A b=http://x/", "`A b` cannot be the name of a backend: use a-z and 0-9"),
         ("--stdio", "git", "`git` is not NAME=COMMAND"),
-        ("--stdio", "git= ", "`git` has an empty command"),
+        ("--stdio", "git= ", "a command begins with a program"),
         ("--stdio", "git=python 'unclosed", "is no command: no closing quotation"),
         ("--policy", "startr", "there is no story `startr`, did you mean `starter`?"),
         ("--policy", "x", "there are 01_production_secrets, 02_separation_of_duties, "),
@@ -212,6 +213,43 @@ def test_a_file_that_is_no_private_key_is_told_with_its_name(gateway, pbac, file
     assert ran.code == 1
     assert ran.err.startswith(f"error: `{file}`: {told}\n  help: ")
     assert remedy in ran.err
+
+
+@pytest.mark.parametrize(
+    ("arguments", "told"),
+    [
+        (("init", "/proc/new"), "error: `/proc/new`: no such file or directory\n"),
+        (("publisher", "new", "a", "--directory", "/proc/new"), "error: `/proc/new`: no such file"),
+        (("tools", "import", "ftp://x", "--server", "a"), "`http` and `https` are allowed"),
+    ],
+)
+def test_what_cannot_be_written_or_reached_is_told_in_one_line(pbac, arguments, told):
+    ran = pbac(*arguments)
+    assert ran.code == 1
+    assert told in ran.err
+    assert "Traceback" not in ran.err
+
+
+def test_a_defect_is_not_told_as_a_file_that_cannot_be_used(pbac, monkeypatch):
+    def fails(*_arguments, **_options):
+        raise OSError(5, "no file is named")
+
+    monkeypatch.setattr("pbac.cli.group", fails)
+    with pytest.raises(OSError, match="no file is named"):
+        pbac("check")
+
+
+@pytest.mark.parametrize(
+    ("arguments", "told"),
+    [
+        (("check", "p", "--level", "nonsens=off"), "`pbac check` shows codes in brackets"),
+        (("tools", "import", "--stdio", "", "--server", "a"), "a command begins with a program"),
+    ],
+)
+def test_a_value_that_is_none_is_misuse(pbac, arguments, told):
+    ran = pbac(*arguments)
+    assert ran.code == 2
+    assert told in ran.err
 
 
 @pytest.mark.parametrize("word", ["chek", "inti"])
