@@ -51,6 +51,7 @@ from pbac.web.metrics import Metrics
 ROOT = Path(__file__).parent.parent
 PAGES = sorted((ROOT / "docs").rglob("*.md")) + [p for p in [ROOT / "README.md"] if p.exists()]
 BLOCK = re.compile(r"(<!-- generated: ([a-z_]+) -->\n)(.*?)(<!-- end -->)", re.DOTALL)
+KEPT = "\b\n"
 CELL = re.compile(r"(?<!\\)\|")
 
 
@@ -126,8 +127,15 @@ def commands(command: click.Command, name: str, context: click.Context | None = 
     usage = f"{name} {' '.join(command.collect_usage_pieces(own))}"
     rows = [_parameter(each) for each in command.params if isinstance(each, click.Option)]
     table = _written(Table(("option", "default", "meaning"), rows), "") if rows else ""
-    return (
-        f"## {name}\n\n{inspect.cleandoc(command.help or '')}\n\n```text\n{usage}\n```\n\n{table}"
+    return f"## {name}\n\n{_help_text(command)}\n\n```text\n{usage}\n```\n\n{table}"
+
+
+def _help_text(command: click.Command) -> str:
+    """Paragraphs after click's `\\b`, whose lines stay as they are, as blocks."""
+    paragraphs = inspect.cleandoc(command.help or "").split("\n\n")
+    return "\n\n".join(
+        f"```text\n{each.removeprefix(KEPT)}\n```" if each.startswith(KEPT) else each
+        for each in paragraphs
     )
 
 

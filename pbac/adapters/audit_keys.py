@@ -89,8 +89,13 @@ def load_verifier(path: Path) -> Verifier:
         raise AuditKeyError(
             f"there is no public key `{path}`", help="name the log's public key with --key"
         ) from None
-    except (OSError, ValueError, CheckpointError) as error:
-        raise AuditKeyError(f"`{path}` is no verifier key: {error}") from None
+    except OSError as error:
+        raise AuditKeyError(f"`{path}` cannot be read: {(error.strerror or '').lower()}") from None
+    except (ValueError, CheckpointError):  # not ASCII, not of this form, not on the curve
+        raise AuditKeyError(
+            f"`{path}` is no verifier key",
+            help="name the log's `audit.pub`, one line such as `gateway.example/audit+1a2b3c4d+A…`",
+        ) from None
     return Verifier(key=key, verify=_verifying(material))
 
 

@@ -1,9 +1,8 @@
 """A folder of policies: `**/*.pbac`, `data/*.json`, `tools/*.json`; all or nothing, and watched.
 
-Files named `*_bad.pbac` show mistakes and are left out, and so is whatever is hidden (`.git`, an
-editor's swap files, the folders behind a mounted ConfigMap). A document `data/orgs.json` is
-`data.orgs`, and belongs to the packages whose files lie beside that `data` folder. Links that lead
-out of the folder are refused: whoever can write a link must not choose what the gateway reads.
+Which files those are is told by `policy_listing`. A document `data/orgs.json` is `data.orgs`, and
+belongs to the packages whose files lie beside that `data` folder. Links that lead out of the folder
+are refused: whoever can write a link must not choose what the gateway reads.
 
 Watching. The system's notifications make a change act at once, but they get lost: on network file
 systems, when the folder itself is replaced, when a link is swapped. So the folder is also
@@ -18,13 +17,13 @@ import os
 from collections.abc import AsyncGenerator, AsyncIterator, Collection, Iterator
 from contextlib import aclosing
 from dataclasses import dataclass, field
-from itertools import islice
 from pathlib import Path
 from typing import Any, Final, TypeAlias
 
 from watchfiles import awatch
 
 from pbac.adapters.policy_folders import several_sets
+from pbac.adapters.policy_listing import is_policy, listed
 from pbac.adapters.vocabulary_files import decode_vocabularies
 from pbac.base import json
 from pbac.base.diagnostics import Diagnostic, PolicyError
@@ -93,7 +92,7 @@ def read_policies(folder: Path) -> PolicyFiles:
     if several := several_sets(folder):
         raise several
     files = _files(root, "*.pbac")
-    sources = [_source(root, path) for path in files if not path.stem.endswith("_bad")]
+    sources = [_source(root, path) for path in files if is_policy(path)]
     if not sources:
         raise _error(
             "no-policies",
@@ -211,13 +210,19 @@ def _print(folder: Path) -> _Print:
     root = _real(folder)
     found = []
     try:
-        paths = [root] if root.is_file() else [*_listed(root, "*.pbac"), *_listed(root, "*.json")]
-        for path in paths:
+        for path in [root] if root.is_file() else _watched(root):
             stat = path.stat()
             found.append((str(path), stat.st_mtime_ns, stat.st_size, stat.st_ino))
     except OSError:
         found.append((str(folder), -1, -1, -1))
     return tuple(found)
+
+
+def _watched(root: Path) -> list[Path]:
+    return [
+        *listed(root, "*.pbac", POLICY_FILES_MAX),
+        *listed(root, "*.json", POLICY_FILES_MAX),
+    ]
 
 
 def _differs(publication: Publication, latest: Publication) -> bool:
@@ -229,20 +234,9 @@ def _differs(publication: Publication, latest: Publication) -> bool:
 # --- reading ---------------------------------------------------------------------------------
 
 
-def _listed(root: Path, pattern: str) -> list[Path]:
-    """Files and links that match, hidden ones left out; one more than may be read at most."""
-    found = (
-        path
-        for path in root.rglob(pattern)
-        if not any(part.startswith(".") for part in path.relative_to(root).parts)
-        and (path.is_file() or path.is_symlink())
-    )
-    return sorted(islice(found, POLICY_FILES_MAX + 1))
-
-
 def _files(root: Path, pattern: str) -> Iterator[Path]:
     try:
-        found = _listed(root, pattern)
+        found = listed(root, pattern, POLICY_FILES_MAX)
     except OSError as error:  # a folder vanished while it was listed
         reason = (error.strerror or "unreadable").lower()
         raise _error("unreadable", str(root), f"`{root}` cannot be listed: {reason}") from None

@@ -3,16 +3,15 @@
 A folder that has a `.pbac` file directly in it is one policy set, with everything below. A folder
 without one is looked through: when several folders in it hold policies, each of them is a set of
 its own (or again a folder of sets); when only one does, or none, the folder is read as one set.
-Files named `*_bad.pbac` show mistakes and count for nothing here, and neither does what is hidden.
+What counts for nothing is told by `policy_listing`.
 """
 
 from __future__ import annotations
 
 import os
-from collections.abc import Iterator
-from itertools import islice
 from pathlib import Path
 
+from pbac.adapters.policy_listing import is_hidden, is_policy, listed
 from pbac.base.diagnostics import Diagnostic, PolicyError
 from pbac.base.limits import CASE_FILE_BYTES_MAX, CASE_FILES_MAX
 from pbac.base.source import Source, Span
@@ -32,16 +31,12 @@ def policy_sets(path: Path) -> tuple[Path, ...]:
 
 
 def _is_set(folder: Path) -> bool:
-    return any(_is_policy(path) for path in folder.glob("*.pbac"))
+    return any(is_policy(path) and path.is_file() for path in folder.glob("*.pbac"))
 
 
 def _holds_policies(folder: Path) -> bool:
     """In it or below it."""
     return _is_set(folder) or any(map(_holds_policies, _folders(folder)))
-
-
-def _is_policy(path: Path) -> bool:
-    return not path.stem.endswith("_bad") and not path.name.startswith(".") and path.is_file()
 
 
 def _folders(folder: Path) -> list[Path]:
@@ -50,7 +45,7 @@ def _folders(folder: Path) -> list[Path]:
         found = [
             folder / entry.name
             for entry in entries
-            if not entry.name.startswith(".") and entry.is_dir(follow_symlinks=False)
+            if not is_hidden(entry.name) and entry.is_dir(follow_symlinks=False)
         ]
     return sorted(found)
 
@@ -74,22 +69,21 @@ def read_case_files(policy_set: Path) -> list[Source]:
     """
     if not policy_set.is_dir():
         return []
-    found = list(islice(_case_files(policy_set), CASE_FILES_MAX + 1))
-    if len(found) > CASE_FILES_MAX:
+    try:
+        files = listed(policy_set, "*.cases.*", CASE_FILES_MAX)
+    except OSError as error:  # a folder vanished while it was listed
+        reason = (error.strerror or "unreadable").lower()
+        message = f"`{policy_set}` cannot be listed: {reason}"
+        raise _error("unreadable", str(policy_set), message) from None
+    if len(files) > CASE_FILES_MAX:
         message = f"there are more than {CASE_FILES_MAX} case files in `{policy_set}`"
         raise _error("too-many-files", str(policy_set), message)
-    return [_source(policy_set, path) for path in sorted(found)]
+    return [_source(policy_set, path) for path in files if _is_case_file(path)]
 
 
-def is_case_file(path: Path) -> bool:
+def _is_case_file(path: Path) -> bool:
     """By its name."""
-    return path.name.endswith(SUFFIXES) and not path.name.startswith(".")
-
-
-def _case_files(folder: Path) -> Iterator[Path]:
-    yield from (path for path in folder.iterdir() if is_case_file(path) and path.is_file())
-    for inner in _folders(folder):
-        yield from _case_files(inner)
+    return path.name.endswith(SUFFIXES) and not is_hidden(path.name)
 
 
 def _source(folder: Path, path: Path) -> Source:

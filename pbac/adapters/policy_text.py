@@ -8,9 +8,9 @@ from __future__ import annotations
 
 import os
 import tempfile
-from collections.abc import Iterator
 from pathlib import Path
 
+from pbac.adapters.policy_listing import is_policy, listed
 from pbac.base.errors import PbacError
 from pbac.base.limits import POLICY_FILE_BYTES_MAX, POLICY_FILES_MAX
 
@@ -22,9 +22,7 @@ class PolicyTextError(PbacError):
 
 
 def policy_files(path: Path) -> list[Path]:
-    """The policy files below a folder, in order; a file is itself.
-
-    Left out, as when a set is loaded: `*_bad.pbac`, which show mistakes, and whatever is hidden.
+    """The policy files below a folder, as when a set is loaded; a file is itself.
 
     Raises:
         PolicyTextError: when nothing is there, or too much.
@@ -33,19 +31,16 @@ def policy_files(path: Path) -> list[Path]:
         return [path]
     if not path.is_dir():
         raise PolicyTextError(f"there is no file or folder `{path}`")
-    found = sorted(_below(path))
+    try:
+        every = listed(path, "*.pbac", POLICY_FILES_MAX)
+    except OSError as error:
+        raise PolicyTextError(f"`{path}` cannot be listed: {_reason(error)}") from None
+    if len(every) > POLICY_FILES_MAX:
+        raise PolicyTextError(f"more than {POLICY_FILES_MAX} files in `{path}` match `*.pbac`")
+    found = [file for file in every if is_policy(file)]
     if not found:
         raise PolicyTextError(f"there is no `.pbac` file in `{path}`")
-    if len(found) > POLICY_FILES_MAX:
-        raise PolicyTextError(f"`{path}` has more than {POLICY_FILES_MAX} policy files")
     return found
-
-
-def _below(folder: Path) -> Iterator[Path]:
-    for path in folder.rglob("*.pbac"):
-        hidden = any(part.startswith(".") for part in path.relative_to(folder).parts)
-        if not hidden and path.is_file() and not path.stem.endswith("_bad"):
-            yield path
 
 
 def read_policy_text(path: Path) -> bytes:

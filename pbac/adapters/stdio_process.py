@@ -14,6 +14,7 @@ import os
 import signal
 import sys
 from collections.abc import AsyncIterator, Callable
+from pathlib import Path
 from typing import Final, TypeAlias
 
 from pbac.adapters import upstream_session as wire
@@ -56,6 +57,18 @@ class LineBuffer:
         return lines
 
 
+def _start_help(transport: StdioTransport) -> str:
+    """What to look at, told to who configured it."""
+    if transport.cwd is not None and not Path(transport.cwd).is_dir():
+        return f"`cwd` says `{transport.cwd}`, which is no folder"
+    if "/" not in transport.command and "PATH" not in transport.env:
+        return (
+            f"write the whole path of `{transport.command}`, as `command -v` tells it, or set "
+            "`PATH` in `env`: nothing is inherited"
+        )
+    return f"see whether `{transport.command}` is there and may be executed"
+
+
 class StdioProcess:
     """One running child."""
 
@@ -87,8 +100,10 @@ class StdioProcess:
                 start_new_session=True,
             )
         except OSError as error:
+            reason = (error.strerror or "unknown").lower()
             raise wire.unreachable(
-                f"the command of the upstream cannot be started: {error.strerror}"
+                f"the command of the upstream cannot be started: {reason}",
+                help=_start_help(transport),
             ) from error
         return cls(process, on_stderr)
 

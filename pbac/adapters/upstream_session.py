@@ -247,9 +247,11 @@ def too_large(message: str, *, executed: bool | None) -> UpstreamError:
     )
 
 
-def unreachable(message: str, *, executed: bool | None = False) -> UpstreamError:
-    """It is not there, or was not there to the end."""
-    return UpstreamError(UpstreamFailure.UNREACHABLE, message, executed=executed)
+def unreachable(
+    message: str, *, executed: bool | None = False, help: str | None = None
+) -> UpstreamError:
+    """It is not there, or was not there to the end. `help` is for who configured it."""
+    return UpstreamError(UpstreamFailure.UNREACHABLE, message, executed=executed, help=help)
 
 
 def timed_out(seconds: float) -> UpstreamError:

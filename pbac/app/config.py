@@ -11,19 +11,21 @@ import re
 import tomllib
 from collections.abc import Iterator
 from pathlib import Path
-from typing import Any, Final, Literal, get_args
+from typing import Final, Literal
 from urllib.parse import urlsplit
 
 import msgspec
 
+from pbac.app.config_shape import unknown_keys, wrong_value
 from pbac.base.errors import PbacError
-from pbac.base.suggest import did_you_mean
-from pbac.catalog.backends import NAME_SEPARATOR
+from pbac.catalog.backends import NAME_SEPARATOR, url_problem
 from pbac.oauth.errors import OAuthError
 from pbac.oauth.scopes import parse_patterns
 
 _PORT_MAX: Final = 65_535
 _NAME: Final = re.compile(r"[a-z0-9](?:[a-z0-9_-]{0,62}[a-z0-9])?")
+
+NAME_HELP: Final = "use a-z and 0-9, `-` and `_` between them, at most 64 characters"
 
 
 class ConfigError(PbacError):
@@ -134,8 +136,12 @@ def load_config(path: Path | str) -> Config:
         raise ConfigError(
             f"there is no `{file}`", help="run `pbac init` to make one, or name it with --config"
         ) from None
-    except (OSError, UnicodeDecodeError) as error:
-        raise ConfigError(f"`{file}` cannot be read: {error}") from None
+    except OSError as error:
+        reason = (error.strerror or "unreadable").lower()
+        raise ConfigError(f"`{file}` cannot be read: {reason}") from None
+    except UnicodeDecodeError as error:
+        message = f"`{file}` is not UTF-8 at byte {error.start}"
+        raise ConfigError(message, help="save it as UTF-8") from None
     return parse_config(text, name=str(file), directory=str(file.resolve().parent))
 
 
@@ -145,36 +151,15 @@ def parse_config(text: str, *, name: str = "pbac.toml", directory: str = ".") ->
         tree = tomllib.loads(text)
     except tomllib.TOMLDecodeError as error:
         raise ConfigError(f"`{name}` is not TOML: {error}".replace("\n", " ")) from None
-    for complaint in _unknown_keys(tree, Config, ""):
-        raise ConfigError(f"{name}: {complaint[0]}", help=complaint[1])
+    for complaint, remedy in unknown_keys(tree, Config):
+        raise ConfigError(f"{name}: {complaint}", help=remedy)
     try:
         config = msgspec.convert({**tree, "directory": directory}, Config)
     except msgspec.ValidationError as error:
-        raise ConfigError(f"{name}: {str(error).lower()}") from None
+        complaint, how = wrong_value(error, tree, Config)
+        raise ConfigError(f"{name}: {complaint}", help=how) from None
     _check(config, name)
     return config
-
-
-def _unknown_keys(tree: Any, kind: Any, place: str) -> Iterator[tuple[str, str | None]]:
-    """Every key that no section knows, with its place and the nearest known one."""
-    section = next((k for k in (kind, *get_args(kind)) if _is_section(k)), None)
-    if isinstance(tree, list) and section is not None:
-        for position, item in enumerate(tree, 1):
-            yield from _unknown_keys(item, section, f"{place}[{position}]")
-    elif isinstance(tree, dict) and section is not None:
-        fields = {f.name: f.type for f in msgspec.structs.fields(section) if f.name != "directory"}
-        for key, value in tree.items():
-            at = f"{place}.{key}" if place else key
-            if key in fields:
-                yield from _unknown_keys(value, fields[key], at)
-            else:
-                known = ", ".join(f"`{field}`" for field in fields)
-                near = did_you_mean(key, fields)
-                yield f"there is no setting `{at}`", near or f"known here: {known}"
-
-
-def _is_section(kind: Any) -> bool:
-    return isinstance(kind, type) and issubclass(kind, _Section)
 
 
 def _check(config: Config, name: str) -> None:
@@ -220,18 +205,26 @@ def _complaints(config: Config) -> Iterator[tuple[str, str | None]]:
                 "it stands between backend and tool in the names agents see; use `-` or one `_`",
             )
         if (backend.url is None) == (backend.command is None):
-            yield f"backend `{backend.name}` needs either `url` or `command`", None
-        if backend.url is not None and urlsplit(backend.url).scheme not in {"http", "https"}:
-            yield f"backend `{backend.name}`: `{backend.url}` is not an http(s) address", None
+            yield (
+                f"backend `{backend.name}` needs either `url` or `command`",
+                "`url` for a server that is reached by HTTP, `command` for one to start",
+            )
+        if backend.url is not None and (problem := url_problem(backend.url)):
+            yield f"the url of backend `{backend.name}` {problem[0]}", problem[1]
     for introspector in config.introspectors:
         if not introspector.secret.startswith("env:"):
             yield f"introspector `{introspector.id}` has its secret in the file", "write `env:NAME`"
 
 
+def is_name(text: str) -> bool:
+    """Whether a publisher or backend may be called so; if not, `NAME_HELP` helps."""
+    return _NAME.fullmatch(text) is not None
+
+
 def _named_once(section: str, names: list[str]) -> Iterator[tuple[str, str | None]]:
     for name in names:
-        if not _NAME.fullmatch(name):
-            yield f"`{section}` has the name `{name}`", "use a-z, 0-9, `-` and `_`, at most 64"
+        if not is_name(name):
+            yield f"`{section}` has the name `{name}`", NAME_HELP
         elif names.count(name) > 1:
             yield f"`{section}` names `{name}` twice", "names are unique"
 

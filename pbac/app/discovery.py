@@ -37,7 +37,8 @@ async def keep_discovering(
         except UpstreamError as error:
             wait = RETRY_SECONDS[min(failures, len(RETRY_SECONDS) - 1)]
             failures += 1
-            _log.warning("backend `%s` does not list its tools: %s", backend.name, error)
+            told = f"{error.message}; {error.help}" if error.help else error.message
+            _log.warning("backend `%s` does not list its tools: %s", backend.name, told)
         else:
             wait, failures = REFRESH_SECONDS, 0
             _publish(backend, definitions, offered)

@@ -7,7 +7,7 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Final
 
-from pbac.app.config import BackendConfig
+from pbac.app.config import BackendConfig, parse_config
 from pbac.app.private_files import private_directory, write_private
 from pbac.app.resources import shipped
 from pbac.base.errors import PbacError
@@ -53,6 +53,11 @@ _BACKEND_EXAMPLE: Final = """
 """
 
 
+def stories() -> list[str]:
+    """The policies that a directory can begin with."""
+    return sorted(path.name for path in shipped("policies").iterdir() if path.is_dir())
+
+
 def write_directory(
     directory: Path,
     *,
@@ -64,31 +69,25 @@ def write_directory(
     """Write a configuration that `pbac serve` accepts; returns the files written.
 
     Raises:
-        PbacError: when the directory already holds a configuration, or the story is unknown.
+        PbacError: when the directory already holds a configuration, the story is unknown, or
+            backends cannot be configured so. Nothing is written then.
     """
     config = directory / "pbac.toml"
     if config.exists():
         raise PbacError(f"`{config}` is there already", help="choose another directory")
-    policy_source = shipped(f"policies/{story}")
-    if not policy_source.is_dir():
-        known = ", ".join(sorted(p.name for p in shipped("policies").iterdir() if p.is_dir()))
-        raise PbacError(f"there is no starting policy `{story}`", help=f"choose one of {known}")
+    if story not in (known := stories()):
+        raise PbacError(f"there is no story `{story}`", help=f"choose one of {', '.join(known)}")
+    listed = "".join(map(_render_backend, backends)) or _BACKEND_EXAMPLE
+    text = _TEMPLATE.format(
+        public_url=public_url, listen=listen, publisher=PUBLISHER, issuer=ISSUER, backends=listed
+    )
+    parse_config(text, name=config.name)  # what `pbac serve` would refuse is not written
     directory.mkdir(parents=True, exist_ok=True)
-    policies = _copy_policies(policy_source, directory / "policies")
+    policies = _copy_policies(shipped(f"policies/{story}"), directory / "policies")
     keys = _write_keys(private_directory(directory / "keys"))
     # Should the folder stand in a repository after all: neither keys nor records belong into it.
     (directory / ".gitignore").write_text("/keys/\n/state/\n", "utf-8")
-    listed = "".join(map(_render_backend, backends)) or _BACKEND_EXAMPLE
-    config.write_text(
-        _TEMPLATE.format(
-            public_url=public_url,
-            listen=listen,
-            publisher=PUBLISHER,
-            issuer=ISSUER,
-            backends=listed,
-        ),
-        "utf-8",
-    )
+    config.write_text(text, "utf-8")
     return [config, *policies, *keys]
 
 

@@ -93,8 +93,9 @@ async def _ask(backend: Backend) -> Listed:
         message = f"{where} did not list its tools within {TOOL_IMPORT_SECONDS_MAX:g} s"
         raise ToolImportError(message, help=_last_words(told)) from None
     except UpstreamError as error:
-        help_ = _last_words(told) or _HELP.get(error.failure)
-        raise ToolImportError(f"{where} does not list its tools: {error}", help=help_) from None
+        help_ = _last_words(told) or error.help or _HELP.get(error.failure)
+        message = f"{where} does not list its tools: {error.message}"
+        raise ToolImportError(message, help=help_) from None
     finally:
         await upstream.close()
         await pool.close()

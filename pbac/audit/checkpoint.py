@@ -30,6 +30,7 @@ KEY_ID_BYTES: Final = 4
 ED25519_PUBLIC_BYTES: Final = 32
 _TIME: Final = "time "
 _EDGE: Final = "edge "
+_SIGNER: Final = re.compile(f"{SIGNATURE_START}(\\S+) ")
 _CLAIM: Final = re.compile(
     r"([^\n]+)\n(0|[1-9][0-9]{0,18})\n([A-Za-z0-9+/]{43}=)\ntime ([^\n]+)(?:\nedge ([^\n]*))?"
 )
@@ -39,6 +40,10 @@ class CheckpointError(PbacError):
     """Text that is not a checkpoint of this log, or not signed by its key."""
 
     code = "bad_checkpoint"
+
+
+class OtherKeyError(CheckpointError):
+    """A checkpoint that says itself that another key signed it."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -111,7 +116,8 @@ def verify(note: bytes, verifier: Verifier) -> Checkpoint:
     """The claim of one signed note.
 
     Raises:
-        CheckpointError: for other logs, other keys, wrong signatures and other spellings.
+        CheckpointError: for other logs, other keys (`OtherKeyError`), wrong signatures and other
+            spellings.
     """
     try:
         text, signature_line, rest = note.decode("utf-8").split("\n\n")
@@ -197,10 +203,12 @@ def _parse(text: str) -> Checkpoint:
 def _signature(line: str, key: NoteKey) -> bytes:
     start = f"{SIGNATURE_START}{key.name} "
     if not line.startswith(start):
-        raise CheckpointError(f"not signed by `{key.name}`")
+        found = _SIGNER.match(line)
+        other = f": it is signed by `{found[1]}`" if found else ""
+        raise OtherKeyError(f"the checkpoint is not signed by `{key.name}`{other}")
     signature = _unbase64(line[len(start) :])
     if signature[:KEY_ID_BYTES] != key.key_id:
-        raise CheckpointError("signed by another key of the same name")
+        raise OtherKeyError("the checkpoint is signed by another key of the same name")
     return signature[KEY_ID_BYTES:]
 
 

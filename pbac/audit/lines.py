@@ -40,6 +40,7 @@ class Fault(StrEnum):
     TRUNCATED = "truncated"
     ROOT_MISMATCH = "root_mismatch"
     BAD_CHECKPOINT = "bad_checkpoint"
+    OTHER_KEY = "other_key"
     MISSING_SEGMENT = "missing_segment"
 
 

@@ -16,6 +16,7 @@ import msgspec
 from pbac.audit.checkpoint import (
     Checkpoint,
     CheckpointError,
+    OtherKeyError,
     Verifier,
     split_notes,
     verify,
@@ -153,7 +154,9 @@ class _Walk:
     def open(self, claims: _Claims, place: _Place) -> None:
         """The opening checkpoint: where the tree has to stand, or where it is found again."""
         opening = claims.next
-        if opening is None or opening.edge is None:
+        if opening is None and claims.other_key:
+            pass  # told already: its checkpoints are another key's, and so is the opening one
+        elif opening is None or opening.edge is None:
             message = "the segment does not open with a checkpoint that carries the tree's edge"
             self.complain(Fault.BAD_CHECKPOINT, claims.place, message)
         elif self.edge is None or self.edge.size != opening.size:
@@ -228,6 +231,7 @@ class _Claims:
         self.place = _Place(segment.notes_name)
         self.next: Checkpoint | None = None
         self.size = -1
+        self.other_key = False
         self.advance()
 
     def _read(self, segment: Segment) -> Iterator[Checkpoint]:
@@ -236,6 +240,9 @@ class _Claims:
         for _offset, note in split_notes(segment.notes):
             try:
                 claim = verify(note, self.walk.verifier)
+            except OtherKeyError as error:
+                self.other_key = True
+                self.walk.complain(Fault.OTHER_KEY, place, error.message)
             except CheckpointError as error:
                 self.walk.complain(Fault.BAD_CHECKPOINT, place, error.message)
             else:

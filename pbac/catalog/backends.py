@@ -19,6 +19,8 @@ _NAME: Final = re.compile(r"[a-z0-9](?:[a-z0-9_-]{0,62}[a-z0-9])?")
 _HEADER: Final = re.compile(r"[!#$%&'*+\-.^_`|~0-9A-Za-z]+")
 _HEADER_VALUE: Final = re.compile(r"[\x20-\x7e]*")
 _VARIABLE: Final = re.compile(r"[A-Za-z_][A-Za-z0-9_]*")
+_SCHEMES: Final = frozenset({"http", "https"})
+_URL_HELP: Final = "write where its MCP endpoint is, like `https://mcp.example/mcp`"
 _RESERVED_HEADERS: Final = frozenset(
     {
         "accept", "accept-encoding", "connection", "content-encoding", "content-length",
@@ -81,15 +83,29 @@ def backend(
     return Backend(name=name, transport=transport, scopes=scope_rules(name, scopes or {}))
 
 
+def url_problem(url: str) -> tuple[str, str] | None:
+    """What is wrong with a backend's url, after a name for it, and what to write instead.
+
+    The url itself is not told: it may hold a secret.
+    """
+    try:
+        parts = urlsplit(url)
+        callable_ = parts.port != 0 and url.isprintable() and " " not in url
+    except ValueError:  # brackets or a port that are none
+        return "is no address", _URL_HELP
+    if parts.scheme not in _SCHEMES:
+        found = f"has the scheme `{parts.scheme}`" if parts.scheme else "has no scheme"
+        return f"{found}; `http` and `https` are allowed", _URL_HELP
+    if parts.username or parts.password or parts.fragment:
+        return "holds a user, a password or a fragment", "put credentials in `headers`"
+    if not parts.hostname or not callable_:
+        return "is no address", _URL_HELP
+    return None
+
+
 def _check_http(name: str, transport: HttpTransport) -> None:
-    url = urlsplit(transport.url)
-    if url.scheme not in ("http", "https") or not url.hostname:
-        raise BackendError(f"the url of `{name}` has to begin with http:// or https://")
-    if url.username or url.password or url.fragment:
-        raise BackendError(
-            f"the url of `{name}` holds a user, a password or a fragment",
-            help="put credentials in `headers`",
-        )
+    if problem := url_problem(transport.url):
+        raise BackendError(f"the url of `{name}` {problem[0]}", help=problem[1])
     for header, value in transport.headers.items():
         lower = header.lower()
         if not _HEADER.fullmatch(header) or not _HEADER_VALUE.fullmatch(value):

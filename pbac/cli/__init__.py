@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import sys
+from collections.abc import Mapping
 from importlib import import_module
 from typing import Final
 
@@ -10,40 +11,40 @@ import click
 
 from pbac import __version__
 from pbac.base.errors import PbacError
+from pbac.cli.groups import Group
 
 COMMANDS: Final[dict[str, str]] = {
-    "demo": "watch one agent being allowed and refused, end to end",
-    "init": "write a configuration, keys and a starting policy into a folder",
-    "serve": "run the gateway",
-    "check": "read policy files and tell every mistake",
-    "fmt": "write policy files in their one canonical layout",
-    "test": "run the tests written in policy files",
-    "eval": "decide one request",
-    "explain": "show why one request is decided as it is",
-    "tools": "import and show what tools take",
-    "agent": "list, register, suspend and promote agents",
-    "publisher": "make publisher keys and sign software statements",
-    "audit": "read and verify the record of decisions",
+    "demo": "Watch one agent being allowed and refused, end to end.",
+    "init": "Write a configuration, keys and policies to begin with into a folder.",
+    "serve": "Run the gateway.",
+    "check": "Read policies and tell every mistake.",
+    "fmt": "Write policy files in their one canonical layout.",
+    "test": "Run the tests of policies.",
+    "eval": "Decide one request.",
+    "explain": "Show why one request is decided as it is.",
+    "tools": "Import and show what tools take, so that policies are checked against it.",
+    "agent": "List, register, suspend and promote agents.",
+    "publisher": "Make publisher keys and sign software statements.",
+    "audit": "Read and verify the record of decisions.",
+    "completion": "Print a script that makes a shell complete all this.",
 }
 """Command → one-line help; `pbac.cli.<command>` holds the click command as `command`."""
 
 
-class _Commands(click.Group):
+class _Commands(Group):
     """Loads a command's module only when it runs, so that `--help` and completion stay fast."""
 
     def list_commands(self, _context: click.Context) -> list[str]:
         return list(COMMANDS)
 
+    def summaries(self, _context: click.Context) -> Mapping[str, str]:
+        return COMMANDS
+
     def get_command(self, _context: click.Context, cmd_name: str) -> click.Command | None:
         if cmd_name not in COMMANDS:
             return None
         command: click.Command = import_module(f"pbac.cli.{cmd_name}").command
-        command.short_help = COMMANDS[cmd_name]
         return command
-
-    def format_commands(self, _context: click.Context, formatter: click.HelpFormatter) -> None:
-        with formatter.section("Commands"):
-            formatter.write_dl(list(COMMANDS.items()))
 
 
 @click.group(cls=_Commands, context_settings={"help_option_names": ["-h", "--help"]})
@@ -57,5 +58,13 @@ def main() -> None:
     try:
         group()
     except PbacError as error:
-        click.secho(f"error: {error}", fg="red", err=True)
-        sys.exit(1)
+        _fail(str(error))
+    except OSError as error:
+        if error.filename is None:  # no file that somebody named: a defect, told as one
+            raise
+        _fail(f"`{error.filename}`: {(error.strerror or 'unusable').lower()}")
+
+
+def _fail(message: str) -> None:
+    click.secho(f"error: {message}", fg="red", err=True)
+    sys.exit(1)

@@ -6,37 +6,31 @@ Works while the gateway runs: it sees every change on the next call of the agent
 from __future__ import annotations
 
 import os
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import click
 
+from pbac.cli.config_option import config_option
+from pbac.cli.groups import Group
+from pbac.cli.key_files import read_key_file
+from pbac.cli.tiers import require_configured
+
 if TYPE_CHECKING:
     from pbac.adapters.sqlite_state import SqliteState
     from pbac.oauth.model import Client, ClientStatus
 
 
-def _configured(function: Callable[..., Any]) -> Callable[..., Any]:
-    return click.option(
-        "--config",
-        "config",
-        type=click.Path(dir_okay=False, path_type=Path),
-        default=Path("pbac.toml"),
-        show_default=True,
-        help="Configuration file.",
-    )(function)
-
-
-@click.group()
+@click.group(cls=Group)
 def command() -> None:
     """List, register, suspend and promote agents."""
 
 
 @command.command("list")
 @click.option("--json", "as_json", is_flag=True, help="One JSON object a line.")
-@_configured
+@config_option()
 def list_agents(config: Path, *, as_json: bool) -> None:
     """Show every registered agent and where its tier comes from."""
     with _state(config) as (state, _):
@@ -68,7 +62,7 @@ def list_agents(config: Path, *, as_json: bool) -> None:
     type=click.Path(exists=True, dir_okay=False, path_type=Path),
     help="Its public key (PEM, JWK or JWK set): it then signs in with `private_key_jwt`.",
 )
-@_configured
+@config_option()
 def register_agent(
     config: Path,
     name: str,
@@ -77,12 +71,13 @@ def register_agent(
     jwks: Path | None,
     **optional: str | None,
 ) -> None:
-    """Register an agent you vouch for yourself; prints its credentials once."""
+    """Register an agent you vouch for yourself, and print its credentials once."""
     from pbac.crypto.keys import parse_public_keys, render_jwk
     from pbac.oauth.administration import register_client
     from pbac.oauth.registration import prepare_by_operator
 
-    keys = None if jwks is None else parse_public_keys(jwks.read_bytes())
+    require_configured(tier, config)
+    keys = None if jwks is None else read_key_file(jwks, parse_public_keys)
     with _state(config) as (state, now_ms):
         draft = prepare_by_operator(
             name=name,
@@ -102,7 +97,7 @@ def register_agent(
 
 @command.command("suspend")
 @click.argument("client_id")
-@_configured
+@config_option()
 def suspend_agent(config: Path, client_id: str) -> None:
     """Refuse the agent and all its tokens from its next call on."""
     _set_status(config, client_id, "suspended")
@@ -110,7 +105,7 @@ def suspend_agent(config: Path, client_id: str) -> None:
 
 @command.command("resume")
 @click.argument("client_id")
-@_configured
+@config_option()
 def resume_agent(config: Path, client_id: str) -> None:
     """Let a suspended agent in again."""
     _set_status(config, client_id, "active")
@@ -119,11 +114,12 @@ def resume_agent(config: Path, client_id: str) -> None:
 @command.command("tier")
 @click.argument("client_id")
 @click.argument("tier")
-@_configured
+@config_option()
 def set_tier(config: Path, client_id: str, tier: str) -> None:
     """Set the tier yourself, whatever the agent's statement said."""
     from pbac.oauth.administration import set_client_tier
 
+    require_configured(tier, config)
     with _state(config) as (state, now_ms):
         client = state.transact_now(
             lambda tx: set_client_tier(tx, client_id, tier, actor=_operator(), now_ms=now_ms)

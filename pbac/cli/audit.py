@@ -14,6 +14,8 @@ import click
 
 from pbac.base.errors import PbacError
 from pbac.base.limits import AUDIT_TAIL_RECORDS_MAX
+from pbac.cli.config_option import config_option
+from pbac.cli.groups import Group
 
 if TYPE_CHECKING:
     from pbac.audit.checkpoint import NoteKey
@@ -24,16 +26,13 @@ _COLORS: Final = {"good": "green", "bad": "red", "plain": "cyan"}
 _PROGRESS_BYTES_MIN: Final = 20_000_000
 _JOINED_MAX: Final = 10_000
 
-_config = click.option(
-    "--config", "config", default="pbac.toml", show_default=True, metavar="FILE",
-    help="The gateway's configuration, to find its log.",
-)  # fmt: skip
+_config = config_option("The gateway's configuration, to find its log.")
 _directory = click.argument(
     "directory", required=False, type=click.Path(exists=True, file_okay=False, path_type=Path)
 )
 
 
-@click.group()
+@click.group(cls=Group)
 def command() -> None:
     """Read and verify the record of decisions."""
 
@@ -44,10 +43,11 @@ def command() -> None:
 @click.option("--key", type=click.Path(exists=True, dir_okay=False, path_type=Path),
               help="The log's public key; by default `keys/audit.pub` beside the log.")  # fmt: skip
 @click.option("--json", "as_json", is_flag=True, help="One JSON object instead of text.")
-def verify(*, directory: Path | None, config: str, key: Path | None, as_json: bool) -> None:
-    """Prove that no record was changed, removed or inserted. Exit code 1 when one was.
+def verify(*, directory: Path | None, config: Path, key: Path | None, as_json: bool) -> None:
+    """Prove that no record was changed, removed or inserted.
 
-    DIRECTORY is the log itself, when there is no configuration at hand.
+    DIRECTORY is the log itself, when there is no configuration at hand. Ends with 1 when the log
+    does not verify, or is not signed by the key.
     """
     from pbac.adapters.audit_keys import load_verifier
     from pbac.adapters.audit_reader import log_bytes, read_segments
@@ -67,9 +67,10 @@ def verify(*, directory: Path | None, config: str, key: Path | None, as_json: bo
 @command.command()
 @_directory
 @_config
-@click.option("-n", "count", default=20, show_default=True, help="How many.",
+@click.option("-n", "count", default=20, show_default=True, metavar="COUNT",
+              help="How many records.",
               type=click.IntRange(0, AUDIT_TAIL_RECORDS_MAX))  # fmt: skip
-@click.option("-f", "--follow", is_flag=True, help="Go on with what is being added.")
+@click.option("-f", "--follow", is_flag=True, help="Wait for new records and show them too.")
 @click.option("--json", "as_json", is_flag=True, help="One JSON object a line.")
 @click.option("--agent", metavar="GLOB", help="Only calls of agents with this id or name.")
 @click.option("--tool", metavar="GLOB", help="Only calls of this tool, `name` or `server.name`.")
@@ -77,7 +78,7 @@ def verify(*, directory: Path | None, config: str, key: Path | None, as_json: bo
 def tail(
     *,
     directory: Path | None,
-    config: str,
+    config: Path,
     count: int,
     follow: bool,
     as_json: bool,
@@ -85,7 +86,10 @@ def tail(
     tool: str | None,
     denied: bool,
 ) -> None:
-    """Show the newest records, one line each, decisions with their outcome."""
+    """Show the newest records, one line each, decisions with their outcome.
+
+    DIRECTORY is the log itself, when there is no configuration at hand.
+    """
     from pbac.adapters.audit_reader import lines_added, read_backwards
     from pbac.audit.query import Selection, Wanted, newest
 
@@ -100,7 +104,7 @@ def tail(
         _follow(added, selection, show)
 
 
-def _log_directory(directory: Path | None, config: str) -> Path:
+def _log_directory(directory: Path | None, config: Path) -> Path:
     from pbac.app.config import load_config
 
     log = directory or load_config(config).state_directory / "audit"
@@ -118,11 +122,11 @@ def _log_directory(directory: Path | None, config: str) -> Path:
 def _tell(found: Verification, key: NoteKey) -> None:
     from pbac.audit.checkpoint import fingerprint
 
-    signed = f"signed by `{key.name}`, key {fingerprint(key)}"
+    with_key = f"by `{key.name}`, key {fingerprint(key)}"
     if found.ok:
         text = f"ok: {found.size} records, {found.checkpoints} checkpoints fit, root {found.root}"
         click.secho(text, fg="green")
-        click.echo(signed)
+        click.echo(f"signed {with_key}")
         if unsigned := found.size - found.signed_size:
             click.echo(f"the last {unsigned} are newer than the newest checkpoint")
         return
@@ -130,8 +134,13 @@ def _tell(found: Verification, key: NoteKey) -> None:
         click.secho(str(problem), fg="red")
     if more := found.problems_count - len(found.problems):
         click.echo(f"and {more} more")
-    click.secho(f"the log does not verify: {found.problems_count} bad places", fg="red", bold=True)
-    click.echo(signed)
+    places = f"{found.problems_count} bad place{'s' if found.problems_count != 1 else ''}"
+    click.secho(f"the log does not verify: {places}", fg="red", bold=True)
+    if not found.checkpoints:
+        click.secho(f"no checkpoint is signed {with_key}", fg="red", bold=True)
+        click.echo("  help: name the log's own public key with --key, if this is another one")
+    else:
+        click.echo(f"{found.checkpoints} checkpoints are signed {with_key}")
 
 
 def _as_json(found: Verification, key: NoteKey) -> str:

@@ -77,9 +77,8 @@ class _Level(click.ParamType[tuple[str, Severity | None]]):
 
         code, _, level = str(value).partition("=")
         if code not in CODES:
-            self.fail(
-                f"there is no code `{code}`; {did_you_mean(code, CODES) or ''}", None, context
-            )
+            near = did_you_mean(code, CODES) or "`pbac check` shows codes in brackets"
+            self.fail(f"there is no code `{code}`; {near}", None, context)
         if CODES[code].severity is Severity.ERROR:
             self.fail(f"`{code}` is an error and stays one", None, context)
         if level not in (*_WORDS, OFF):
@@ -95,8 +94,9 @@ class _Level(click.ParamType[tuple[str, Severity | None]]):
     type=click.Choice(list(_FORMS)),
     default="full",
     show_default=True,
-    help="Drawn for people, one line each for editors, one JSON array, SARIF 2.1.0 for code "
-    "scanning, or annotations of a GitHub workflow.",
+    metavar="FORM",
+    help="How mistakes are told: `full`, drawn for people; `line`, one each for editors; `json`, "
+    "one array; `sarif`, 2.1.0 for code scanning; `github`, annotations of a workflow.",
 )
 @click.option(
     "--level",
@@ -110,7 +110,9 @@ class _Level(click.ParamType[tuple[str, Severity | None]]):
     type=click.Choice(_WORDS),
     default=Severity.ERROR.value,
     show_default=True,
-    help="End with 1 when something as severe as this was found, or worse.",
+    metavar="LEVEL",
+    help="End with 1 when something as severe as this was found, or worse: `error`, `warning` or "
+    "`note`.",
 )
 @click.pass_context
 def command(
@@ -124,6 +126,7 @@ def command(
 
     Every PATH is a policy set of its own: a folder with all the files in it, or one file. A folder
     without a policy of its own whose folders hold some is checked set by set.
+
     Tells what lint finds as well: what is sound and yet hardly meant.
     Ends with 1 when there is an error; warnings and notes alone end with 0.
     """

@@ -19,7 +19,7 @@ if TYPE_CHECKING:
 
 @click.command()
 @click.option("--serve", is_flag=True, help="Keep gateway and backend running afterwards.")
-@click.option("--json", "as_json", is_flag=True, help="One JSON object a step.")
+@click.option("--json", "as_json", is_flag=True, help="Print one JSON object a step.")
 def command(*, serve: bool, as_json: bool) -> None:
     """Watch one agent being allowed and refused, end to end."""
     try:

@@ -40,8 +40,10 @@ def command(
 ) -> None:
     """Decide one request, and show every rule, clause and value that mattered.
 
-    pbac explain policies --tool merge_pull_request --tier developer --args '{"pull_number": 7}'
-    """
+    \b
+    pbac explain policies --tier developer \\
+        --tool merge_pull_request --args '{"pull_number": 7}'
+    """  # noqa: D301 - `\b` keeps the lines below it as they are
     if listing and scope_issued is not None:
         raise click.UsageError("--list and --issue are two questions: ask one")
     policy_set = require_policy_set(path)

@@ -43,6 +43,7 @@ def command(context: click.Context, paths: tuple[Path, ...], *, check: bool, dif
 
     Every PATH is a folder, with all the policy files below it but `*_bad.pbac`, or one file; `-`
     reads from standard input and writes to standard output.
+
     A file with a mistake in its syntax is told and left as it is. Ends with 1 when there was one,
     and with `--check` and `--diff` when a file would change.
     """

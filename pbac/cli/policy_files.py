@@ -65,16 +65,21 @@ def load_sets(paths: Iterable[Path]) -> list[Loaded]:
     return [load(found) for path in paths for found in policy_sets(path)]
 
 
+def find_policy_set(loaded: Loaded) -> PolicySet | None:
+    """What was loaded, to decide with, whether or not its tests pass; None when it has mistakes."""
+    from pbac.pdp.policy_set import policy_set_of
+
+    compilation = loaded.publication.compilation
+    return policy_set_of(compilation) if compilation else None
+
+
 def require_policy_set(path: Path) -> PolicySet:
     """A policy set to decide with, also when its tests fail: that is when one wants to look.
 
     Prints the errors and ends the command with 1 when there is none.
     """
-    from pbac.pdp.policy_set import policy_set_of
-
     loaded = load(path)
-    compilation = loaded.publication.compilation
-    policy_set = policy_set_of(compilation) if compilation else None
+    policy_set = find_policy_set(loaded)
     if policy_set is None:
         errors = [each for each in loaded.diagnostics if exit_code([each])]
         click.echo(draw(errors, loaded.texts), nl=False, err=True)

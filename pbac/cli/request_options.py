@@ -14,6 +14,7 @@ import msgspec
 from pbac.base.errors import PbacError
 from pbac.base.json import JsonError, decode
 from pbac.base.suggest import did_you_mean
+from pbac.cli.tiers import require_declared
 from pbac.model.request import ACTOR_FIELDS, FIELDS, ISSUE, OPEN_ROOTS, DecisionRequest
 from pbac.pdp.moments import parse_duration, parse_moment
 
@@ -61,7 +62,9 @@ def request_of(policy_set: PolicySet, **options: Any) -> DecisionRequest:
     for setting in options["settings"]:
         _set(roots, setting)
     _check_names(roots)
-    _check_tier(roots["agent"].get("tier"), policy_set)
+    tier = roots["agent"].get("tier")
+    if type(tier) is str:  # a misspelt one would be denied everything, which looks like an answer
+        require_declared(tier, policy_set.tiers)
     if roots["call"].get("method") == ISSUE:
         raise PbacError("a request for a token cannot be decided by itself", help=ISSUANCE_HELP)
     return DecisionRequest(**roots)
@@ -86,17 +89,6 @@ def _check_fields(owner: str, fields: Mapping[str, Any], known: tuple[str, ...])
             listed = ", ".join(f"`{each}`" for each in known)
             help_ = did_you_mean(name, known) or f"it has {listed}"
             raise PbacError(f"{told} has no field `{name}`", help=help_)
-
-
-def _check_tier(tier: Any, policy_set: PolicySet) -> None:
-    """A misspelt one would be denied everything, which looks like an answer."""
-    if type(tier) is not str or tier in policy_set.tiers:
-        return
-    listed = ", ".join(f"`{each}`" for each in policy_set.tiers)
-    known = f"tiers are {listed}" if listed else "these policies declare none"
-    raise PbacError(
-        f"there is no tier `{tier}`", help=did_you_mean(tier, policy_set.tiers) or known
-    )
 
 
 def _read(file: Path) -> dict[str, Any]:

@@ -6,19 +6,14 @@ from pathlib import Path
 
 import click
 
+from pbac.cli.config_option import config_option
+
 
 @click.command()
-@click.option(
-    "--config",
-    "path",
-    type=click.Path(dir_okay=False, path_type=Path),
-    default=Path("pbac.toml"),
-    show_default=True,
-    help="Configuration file.",
-)
-def command(path: Path) -> None:
+@config_option()
+def command(config: Path) -> None:
     """Run the gateway described by a configuration file."""
     from pbac.app.config import load_config
     from pbac.app.run import run
 
-    run(load_config(path))
+    run(load_config(config))

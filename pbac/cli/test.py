@@ -60,8 +60,10 @@ def command(
     """Run the tests of policies: `test` blocks, and case files beside them.
 
     Every PATH is a policy set: a folder, or one file. A folder without a policy of its own whose
-    folders hold some is tested set by set. Ends with 1 when an expectation fails, when policies or
-    case files cannot be used, when --filter fits no test, or below --coverage-min.
+    folders hold some is tested set by set.
+
+    Ends with 1 when an expectation fails, when policies or case files cannot be used, when no test
+    is named so, or when less is covered than was asked for.
     """
     if watch:
         _watch(paths, options)

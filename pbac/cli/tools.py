@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import contextlib
-import shlex
 import sys
 from collections.abc import Iterator, Mapping
 from pathlib import Path
@@ -11,9 +10,12 @@ from typing import TYPE_CHECKING, Any, Final
 
 import click
 import msgspec
+from click.shell_completion import CompletionItem
 
 from pbac.base.errors import PbacError
 from pbac.base.printable import printable
+from pbac.cli.groups import Group
+from pbac.cli.option_values import command_words, named_value
 
 if TYPE_CHECKING:
     from pbac.app.tool_import import Imported, Listed
@@ -21,23 +23,34 @@ if TYPE_CHECKING:
     from pbac.catalog.vocabulary import Owner
     from pbac.lang.kinds.vocabulary import KnownTool, Vocabulary
 
-_FILE = click.Path(path_type=Path)
-_CONFIG_DEFAULT: Final = "policies/tools/SERVER.json"
+_FILE = click.Path(dir_okay=False, path_type=Path)
+_PATH = click.Path(path_type=Path)
+_OUTPUT_DEFAULT: Final = "policies/tools/SERVER.json"
 
 
-@click.group()
+def _files(_context: Any, _parameter: Any, incomplete: str) -> list[CompletionItem]:
+    """A URL cannot be completed; files can, by the shell."""
+    return [CompletionItem(incomplete, type="file")]
+
+
+@click.group(cls=Group)
 def command() -> None:
     """Import what tools take, so that policies are checked against it; show it."""
 
 
 @command.command("import")
-@click.argument("source", required=False)
-@click.option("--server", required=True, help="The server's name in policies and configuration.")
+@click.argument("source", required=False, shell_complete=_files)
+@click.option(
+    "--server",
+    required=True,
+    metavar="SERVER",
+    help="The server's name in policies and configuration.",
+)
 @click.option("--stdio", metavar="COMMAND", help="Start a server and ask it, instead of SOURCE.")
 @click.option(
     "--config",
     type=_FILE,
-    help="Ask the backend of this name in a gateway's configuration, with its headers, "
+    help="Ask the backend that a gateway's configuration names SERVER, with its headers, "
     "environment and scopes, instead of SOURCE.",
 )
 @click.option(
@@ -55,7 +68,7 @@ def command() -> None:
     help="Added to the environment of a --stdio command, which has PATH and HOME.",
 )
 @click.option(
-    "-o", "--output", "path", type=_FILE, help=f"The file to write [default: {_CONFIG_DEFAULT}]."
+    "-o", "--output", "path", type=_FILE, help=f"The file to write [default: {_OUTPUT_DEFAULT}]."
 )
 @click.option("--json", "as_json", is_flag=True, help="One JSON object.")
 def import_(source: str | None, server: str, path: Path | None, **options: Any) -> None:
@@ -117,17 +130,15 @@ def _transport(source: str | None, options: Mapping[str, Any]) -> Transport | No
     from pbac.catalog.backends import HttpTransport, StdioTransport
 
     if options["stdio"] is not None:
-        try:
-            program, *arguments = shlex.split(options["stdio"])
-        except ValueError as error:
-            told = f"`{options['stdio']}` is no command: {str(error).lower()}"
-            raise click.BadParameter(told) from None
-        named = {name: resolve_secret(value) for name, value in map(_named, options["variables"])}
+        program, *arguments = command_words(options["stdio"])
+        variables = map(named_value, options["variables"])
+        named = {name: resolve_secret(value) for name, value in variables}
         return StdioTransport(
             command=program, args=tuple(arguments), env=inherited_environment() | named
         )
-    if source is not None and source.startswith(("http://", "https://")):
-        headers = {name: resolve_secret(value) for name, value in map(_named, options["headers"])}
+    if source is not None and "://" in source:
+        sent = map(named_value, options["headers"])
+        headers = {name: resolve_secret(value) for name, value in sent}
         return HttpTransport(url=source, headers=headers)
     return None
 
@@ -136,13 +147,6 @@ def _no_transport() -> Transport:
     from pbac.catalog.backends import StdioTransport
 
     return StdioTransport(command="none")
-
-
-def _named(text: str) -> tuple[str, str]:
-    name, separator, value = text.partition("=")
-    if not (name and separator):
-        raise click.BadParameter(f"`{text}` is not NAME=VALUE")
-    return name, value
 
 
 @contextlib.contextmanager
@@ -188,7 +192,7 @@ def _echo(imported: Imported) -> None:
 
 
 @command.command("show")
-@click.argument("path", type=_FILE)
+@click.argument("path", type=_PATH)
 @click.option("--json", "as_json", is_flag=True, help="One JSON array.")
 def show(path: Path, *, as_json: bool) -> None:
     """Print the tools of a vocabulary file, or of all in a policy folder, with what they take."""

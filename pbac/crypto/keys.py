@@ -34,6 +34,7 @@ SigningMaterial: TypeAlias = (
 
 _PRIVATE_MEMBERS: Final = frozenset({"d", "p", "q", "dp", "dq", "qi", "oth", "k"})
 _P256_COORDINATE_BYTES: Final = 32
+_PUBLIC_HELP: Final = "a public key is a PEM file (`BEGIN PUBLIC KEY`), a JWK or a JWK set"
 
 
 class KeyFormatError(PbacError):
@@ -84,6 +85,11 @@ def parse_private_pem(data: bytes) -> SigningKey:
     try:
         material = serialization.load_pem_private_key(data, password=None)
     except (ValueError, TypeError, UnsupportedAlgorithm):
+        if b"PUBLIC KEY-----" in data:
+            raise KeyFormatError(
+                "a public key stands where a private key belongs",
+                help="give the key it is the public half of; `pbac publisher new` wrote both",
+            ) from None
         raise KeyFormatError(
             "not an unencrypted private key in PEM form", help="make one: `pbac publisher new NAME`"
         ) from None
@@ -106,7 +112,12 @@ def parse_public_pem(data: bytes) -> PublicKey:
     try:
         material = serialization.load_pem_public_key(data)
     except (ValueError, UnsupportedAlgorithm):
-        raise KeyFormatError("not a public key in PEM form") from None
+        if b"PRIVATE KEY-----" in data:
+            raise KeyFormatError(
+                "a private key stands where a public key belongs",
+                help="give its public half: `openssl pkey -in FILE -pubout` prints it",
+            ) from None
+        raise KeyFormatError("not a public key in PEM form", help=_PUBLIC_HELP) from None
     if not isinstance(material, PublicMaterial):
         raise KeyFormatError("only Ed25519, P-256 and RSA keys are used here")
     return _public_key(material)
@@ -126,7 +137,8 @@ def parse_public_keys(data: bytes) -> tuple[PublicKey, ...]:
     try:
         value = json.decode(data)
     except json.JsonError as error:
-        raise KeyFormatError(f"neither PEM nor JSON: {error.message}") from None
+        message = f"neither PEM nor JSON: {error.message}"
+        raise KeyFormatError(message, help=_PUBLIC_HELP) from None
     return parse_jwks(value) if isinstance(value, dict) and "keys" in value else (parse_jwk(value),)
 
 

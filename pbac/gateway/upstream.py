@@ -48,8 +48,9 @@ class UpstreamError(PbacError):
         executed: bool | None,
         number: int = 0,
         data: Any = None,
+        help: str | None = None,
     ) -> None:
-        super().__init__(message, code=failure.value)
+        super().__init__(message, code=failure.value, help=help)
         self.failure = failure
         self.executed = executed
         self.number = number

@@ -208,6 +208,25 @@ async def test_a_command_that_is_not_there_is_unreachable_and_names_no_path():
     assert "nowhere" not in caught.value.message
 
 
+@pytest.mark.parametrize(
+    ("given", "remedy"),
+    [
+        ({"command": "no-such-command"}, "write the whole path of `no-such-command`"),
+        (
+            {"command": "no-such-command", "env": {"PATH": "/bin"}},
+            "see whether `no-such-command` is there and may be executed",
+        ),
+        ({"command": "/nowhere/x"}, "see whether `/nowhere/x` is there"),
+        ({"command": "/dev/null"}, "see whether `/dev/null` is there and may be executed"),
+        ({"command": sys.executable, "cwd": "/nowhere"}, "`cwd` says `/nowhere`"),
+    ],
+)
+async def test_a_command_that_cannot_be_started_is_told_with_what_to_look_at(given, remedy):
+    with pytest.raises(UpstreamError) as caught:
+        await stdio_process.StdioProcess.spawn(StdioTransport(**given), print)
+    assert caught.value.help.startswith(remedy)
+
+
 async def test_a_line_without_an_end_stops_the_child(upstream):
     assert await failure(upstream, "huge") == (UpstreamFailure.TOO_LARGE, None)
 

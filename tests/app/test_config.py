@@ -25,6 +25,7 @@ args = ["-m", "mcp_server_git"]
 """
 
 
+BACKEND = "[[backends]]\nname = 'g'\nurl = '"
 PUBLISHER = """
 [[publishers]]
 name = "p"
@@ -51,16 +52,30 @@ def test_an_empty_file_is_a_loopback_gateway():
         ('publc_url = "x"', "there is no setting `publc_url`", "did you mean `public_url`?"),
         ('[[backends]]\nname = "g"\nurll = "x"', "`backends[1].urll`", "did you mean `url`?"),
         ('[tls]\ncert = "x"', "`tls.cert`", "certificate"),
-        ('denials = "404"', "denials", None),
-        ("listen = 8080", "expected `str`", None),
+        ('denials = "404"', "`denials` cannot be `404`", "it is one of `result`, `403`"),
+        ('denials = "results"', "`denials` cannot be `results`", "one of `result`, `403`"),
+        ("denials = 403", "`denials` cannot be `403`", "it is one of `result`, `403`"),
+        ("listen = 8080", "`listen` is a number, and has to be a text", "in quotes"),
+        ('keep_sealed_packages = "no"', "is a text, and has to be true or false", "`false`"),
+        ('allowed_origins = "x"', "is a text, and has to be a list", "in brackets"),
+        ('tls = "x"', "`tls` is a text, and has to be a table", "heading"),
+        ("tls = { certificate = 1 }", "`tls.certificate` is a number", "in quotes"),
+        ("[[backends]]\nurl = 'http://x'", "`backends[1]` has no `name`", "`name = …`"),
+        ("[[backends]]\nname = 'a'\nenv = { A = 1 }", "`backends[1].env", "in quotes"),
+        ("[[backends]]\nname = 'a'\nargs = [1]", "`backends[1].args[1]` is a number", "quotes"),
         ('listen = "8080"', "is not host:port", "127.0.0.1:8080"),
         ('public_url = "http://gateway.example"', "must be https", "tls"),
         ('public_url = "https://gateway.example/x"', "is not a bare origin", "scheme and host"),
         ('trusted_proxies = ["everyone"]', "is no network", "10.0.0.0/8"),
-        ('[[backends]]\nname = "g"', "needs either `url` or `command`", None),
-        ('[[backends]]\nname = "g"\nurl = "http://x"\ncommand = "y"', "either", None),
+        ('[[backends]]\nname = "g"', "needs either `url` or `command`", "`command` for"),
+        ('[[backends]]\nname = "g"\nurl = "http://x"\ncommand = "y"', "either", "`url` for"),
         ('[[backends]]\nname = "G!"\nurl = "http://x"', "`G!`", "a-z"),
         ('[[backends]]\nname="g"\nurl="http://x"\n' * 2, "names `g` twice", "unique"),
+        (BACKEND + "ftp://x'", "has the scheme `ftp`; `http` and `https` are allowed", "https://"),
+        (BACKEND + "http://'", "the url of backend `g` is no address", "https://mcp.example/mcp"),
+        (BACKEND + "http://[::1'", "is no address", "https://mcp.example/mcp"),
+        (BACKEND + "http://x:99999/'", "is no address", "https://mcp.example/mcp"),
+        (BACKEND + "http://me:hunter2@x/'", "holds a user, a password", "`headers`"),
         ('[[introspectors]]\nid = "rs"\nsecret = "hunter2"', "secret in the file", "env:NAME"),
         ('[[backends]]\nname = "a__b"\nurl = "http://x"', "has `__` in its name", "one `_`"),
         (PUBLISHER + 'scopes = ["a b"]', "`a b`, which is no scope pattern", "github:**"),
@@ -99,3 +114,12 @@ def test_a_missing_file_says_how_to_make_one(tmp_path):
     with pytest.raises(ConfigError) as error:
         load_config(tmp_path / "pbac.toml")
     assert "pbac init" in error.value.help
+
+
+def test_a_file_that_is_no_text_is_told_without_words_of_the_reader(tmp_path):
+    (tmp_path / "pbac.toml").write_bytes(b"\xff\xfe")
+    with pytest.raises(ConfigError, match="is not UTF-8 at byte 0") as error:
+        load_config(tmp_path / "pbac.toml")
+    assert error.value.help == "save it as UTF-8"
+    with pytest.raises(ConfigError, match="cannot be read: is a directory"):
+        load_config(tmp_path)

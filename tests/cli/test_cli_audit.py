@@ -16,6 +16,7 @@ from click.testing import CliRunner
 from pbac.adapters.audit_files import open_audit_files
 from pbac.adapters.audit_keys import open_audit_keys
 from pbac.adapters.audit_reader import lines_added, read_backwards, segment_path
+from pbac.audit.checkpoint import fingerprint
 from pbac.audit.log import AuditLog
 from pbac.audit.record import DecisionRecord, GatewayRecord, OutcomeRecord
 from pbac.base.clock import SystemClock
@@ -101,7 +102,7 @@ def test_one_flipped_byte_is_named_with_its_place(gateway):
         f"record 17 in log-000001.jsonl, line 17, byte {at}: "
         "one byte of the record was changed: it was `g` and is `G`"
     ) in done.output
-    assert "the log does not verify: 1 bad places" in done.output
+    assert "the log does not verify: 1 bad place\n" in done.output
 
 
 def test_programs_get_json(gateway):
@@ -123,6 +124,44 @@ def test_a_copy_is_verified_with_a_key_from_elsewhere(gateway, tmp_path):
     done = CliRunner().invoke(command, ["verify", str(copy), "--key", str(key)])
     assert done.exit_code == 0
     assert "ok: 21 records" in done.output
+
+
+def test_another_key_is_not_said_to_have_signed(gateway, tmp_path):
+    other = open_audit_keys(tmp_path / "other", "other.example/audit")
+    done = gateway.run("verify", "--key", str(tmp_path / "other" / "audit.pub"))
+    assert done.exit_code == 1
+    told = done.output.splitlines()
+    of_gateway = "it is signed by `gateway.example/audit`"
+    assert f"the checkpoint is not signed by `other.example/audit`: {of_gateway}" in told[0]
+    key = fingerprint(other.verifier.key)
+    assert f"no checkpoint is signed by `other.example/audit`, key {key}" in told
+    assert "name the log's own public key with --key" in told[-1]
+    assert not any(line.startswith("signed by") for line in told)
+    assert "does not open with" not in done.output
+
+
+def test_another_key_of_the_same_name_is_not_said_to_have_signed_either(gateway, tmp_path):
+    open_audit_keys(tmp_path / "other", "gateway.example/audit")
+    done = gateway.run("verify", "--key", str(tmp_path / "other" / "audit.pub"))
+    assert done.exit_code == 1
+    assert "signed by another key of the same name" in done.output
+    assert "\nno checkpoint is signed by `gateway.example/audit`, key " in done.output
+
+
+def test_a_damaged_log_says_how_many_checkpoints_the_key_did_sign(gateway):
+    path = segment_path(gateway.audit, 1)
+    path.write_bytes(path.read_bytes()[:-1])
+    done = gateway.run("verify")
+    assert "1 checkpoints are signed by `gateway.example/audit`, key SHA256:" in done.output
+
+
+@pytest.mark.parametrize("data", [b"\x00\xff\xfe", b"gateway.example/audit+xx+yy\n", b""])
+def test_a_file_that_is_no_verifier_key_is_told_with_the_one_that_is(gateway, tmp_path, data):
+    (tmp_path / "key").write_bytes(data)
+    done = gateway.run("verify", "--key", str(tmp_path / "key"))
+    assert f"`{tmp_path / 'key'}` is no verifier key" in str(done.exception)
+    assert "audit.pub" in done.exception.help
+    assert "codec" not in str(done.exception)
 
 
 def test_records_that_no_checkpoint_covers_yet_are_counted(gateway):

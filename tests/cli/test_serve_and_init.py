@@ -8,6 +8,7 @@ import pytest
 from click.testing import CliRunner
 from support.served import prepared
 
+from pbac.app.config import BackendConfig
 from pbac.cli import group, main
 
 
@@ -29,11 +30,23 @@ def test_a_port_in_use_is_told_in_one_line(tmp_path, monkeypatch, capsys):
     assert "Traceback" not in told
 
 
-def test_a_command_that_is_none_is_told(tmp_path):
-    given = ["init", str(tmp_path / "new"), "--stdio", "git=python 'unclosed"]
-    done = CliRunner().invoke(group, given)
-    assert done.exit_code == 2
-    assert "is no command: no closing quotation" in done.output
+def test_a_backend_whose_command_is_not_there_is_told_with_a_remedy(tmp_path):
+    backend = BackendConfig(name="git", command="no-such-command")
+    gateway = prepared(
+        tmp_path / "gateway", backends=[backend], story="starter", edit=lambda t: t, policy=None
+    )
+    gateway.start(ready=complaining)
+    gateway.stop()
+    assert (
+        "backend `git` does not list its tools: the command of the upstream cannot be started: "
+        "no such file or directory; write the whole path of `no-such-command`"
+    ) in gateway.output.read_text()
+
+
+def complaining(gateway):
+    if "no-such-command" not in gateway.output.read_text():
+        raise OSError("not yet")
+    return True
 
 
 def test_keys_and_records_do_not_belong_into_a_repository(tmp_path):

@@ -138,7 +138,7 @@ def test_a_plain_word_is_json_or_a_text_to_every_reader(word):
         ("a: {b: !missing, c: 1}\n", "is not read"),
         ("1: a\n", "a name has to be a text"),
         ("? [a]\n: b\n", "a name has to be a text"),
-        ("a: 1\n---\nb: 2\n", "one document"),
+        ("a: 1\n---\nb: 2\n", "a second document"),
         ("a: [1\n", "expected"),
         ("a: 9007199254740993\n", "9007199254740993"),
         ("", "empty"),
