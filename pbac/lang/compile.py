@@ -4,8 +4,8 @@
             ──generate──▶ rules ──cost──▶ affordable rules ──digest──▶ Program
 
 `STAGES` is the list, in order; each is timed. A stage adds to what is known or to what is wrong.
-Trees are needed to resolve anything, so a syntax error ends the run after `parse`; names and kinds
-are complained about together; nothing is generated from a set that has an error.
+What could not be read is left out of what is resolved and checked, so that mistakes of every kind
+are told in one run; nothing is generated from a set that has an error.
 
 What is compiled is shared by content (Law 7): a file's tree is kept under its text, what is wrong
 with a package under the package itself, its functions under the digest of everything they are made
@@ -19,7 +19,7 @@ from __future__ import annotations
 
 import hashlib
 import time
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime
 from typing import Final, TypeAlias
@@ -41,8 +41,11 @@ from pbac.lang.kinds.vocabulary import read_vocabularies
 from pbac.lang.places import Places
 from pbac.lang.program import CompiledPackage, CompiledRule, Data, Materials, Prepared, Program
 from pbac.lang.resolve.resolve import Resolved, ResolvedPackage, resolve
-from pbac.lang.syntax.parse import parse
+from pbac.lang.syntax.parse import Read, read
 from pbac.model.decision import Duty
+
+_MAY_BE_ELSEWHERE: Final = frozenset({"unknown-name", "unknown-rule", "unknown-tier"})
+"""Complaints about what something else declares."""
 
 NO_TOOLS: Final = json.digest({})
 """The digest of vocabularies where there are none."""
@@ -83,7 +86,12 @@ class Compilation:
 
 @dataclass(slots=True, kw_only=True)
 class _Work:
-    """One run in progress: inputs above, what the stages add below."""
+    """One run in progress: inputs above, what the stages add below.
+
+    Attributes:
+        broken: what is sound of the files that have a syntax error; None when not even the header.
+        readable: the set of all that could be read; `resolved`: the same, when that is everything.
+    """
 
     sources: tuple[Source, ...]
     data: Data
@@ -93,6 +101,8 @@ class _Work:
     previous: Compilation | None
     schema: Schema = BUILT_IN
     trees: dict[Source, nodes.Package] = field(default_factory=dict)
+    broken: list[nodes.Package | None] = field(default_factory=list)
+    readable: Resolved | None = None
     resolved: Resolved | None = None
     checked: Checked | None = None
     packages: tuple[CompiledPackage, ...] = ()
@@ -100,6 +110,12 @@ class _Work:
     cost: Cost | None = None
     program: Program | None = None
     diagnostics: list[Diagnostic] = field(default_factory=list)
+
+    def complain(self, found: Iterable[Diagnostic]) -> None:
+        """Note what is wrong, unless what could not be read may be all that is wrong with it."""
+        self.diagnostics += [
+            each for each in found if not self.broken or each.code not in _MAY_BE_ELSEWHERE
+        ]
 
     def known(self) -> Resolved:
         """The resolved set, once `resolve` has run."""
@@ -185,16 +201,22 @@ def program_version(sources: Sequence[Source], data: Data, tools_digest: str = N
 def _parse(work: _Work) -> None:
     kept = work.previous.trees if work.previous else {}
     for source in work.sources:
-        try:
-            work.trees[source] = kept[source] if source in kept else parse(source)
-        except PolicyError as error:
-            work.diagnostics += error.diagnostics
+        found = Read(kept[source], ()) if source in kept else read(source)
+        if found.package is not None and not found.diagnostics:
+            work.trees[source] = found.package
+        else:
+            work.diagnostics += found.diagnostics
+            work.broken.append(found.package)
 
 
 def _resolve(work: _Work) -> None:
     previous = work.previous.resolved if work.previous else None
-    work.resolved = resolve(tuple(work.trees.values()), previous)
-    work.diagnostics += work.resolved.diagnostics
+    readable = [*work.trees.values(), *filter(None, work.broken)]
+    found = resolve(readable, previous)
+    if not work.broken:
+        work.resolved = found
+    work.readable = found
+    work.complain(found.diagnostics)
 
 
 def _vocabulary(work: _Work) -> None:
@@ -212,10 +234,12 @@ def _vocabulary(work: _Work) -> None:
 
 
 def _check(work: _Work) -> None:
-    if work.resolved is not None:  # a file that did not parse keeps the whole set unresolved
-        kept = work.previous.checked if work.previous else None
-        work.checked = check(work.resolved, work.schema, kept)
-        work.diagnostics += work.checked.diagnostics
+    assert work.readable is not None
+    kept = work.previous.checked if work.previous else None
+    found = check(work.readable, work.schema, kept)
+    work.complain(found.diagnostics)
+    if work.resolved is not None:
+        work.checked = found
         work.diagnostics += check_data(work.resolved.packages, work.places)
 
 
@@ -251,8 +275,8 @@ def _assemble(work: _Work) -> None:
 
 STAGES: Final = (
     Stage(name="parse", run=_parse, after_errors=True),
-    # A set that lacks a file would be blamed for every name the file declares.
-    Stage(name="resolve", run=_resolve, after_errors=False),
+    # Of what could be read: one run tells mistakes of every kind.
+    Stage(name="resolve", run=_resolve, after_errors=True),
     # Before `check`, which types arguments by it.
     Stage(name="vocabulary", run=_vocabulary, after_errors=True),
     # Kinds are known of all that could be resolved: one run tells both kinds of mistake.

@@ -95,8 +95,8 @@ def test_unchanged_packages_are_shared_with_the_run_before():
 def test_unchanged_files_are_not_parsed_again(monkeypatch):
     first = compile_program(SET, DATA)
     parsed = []
-    parse = compiler.parse
-    monkeypatch.setattr(compiler, "parse", lambda source: parsed.append(source) or parse(source))
+    read = compiler.read
+    monkeypatch.setattr(compiler, "read", lambda source: parsed.append(source) or read(source))
     changed = Source("c.pbac", C.text + "\n")
     compile_program((A, B, changed), DATA, previous=first)
     assert parsed == [changed]
@@ -175,7 +175,38 @@ def test_a_file_that_does_not_parse_is_told_and_the_others_are_not_blamed_for_it
     uses = Source("b.pbac", "package b\nforbid y\n  for tier low\n")
     compilation = compile_program((Source("a.pbac", f"package a\n{TIERS}permit"), uses), {})
     assert {d.span.source for d in compilation.diagnostics} == {"a.pbac"}
-    assert "resolve" not in compilation.timings
+    assert compilation.program is None
+    assert "generate" not in compilation.timings
+
+
+def test_one_run_tells_mistakes_of_every_kind():
+    """A syntax error hides nothing but what it stands in, neither in its file nor in others."""
+    broken = Source(
+        "a.pbac",
+        f"package a\n{TIERS}"
+        'permit one on tool t when agent.teir == "x"\n'
+        "permit two on tool t when args.a &&& 1\n"
+        "define small = args.n < 3\n"
+        "permit three on tool t when agent.nmae == 1 and small\n"
+        "permit for on tool t\n"
+        "forbid four on tool t when user.emial == 2\n",
+    )
+    other = Source("b.pbac", 'package b\nforbid y\n  for tier lo\n  when env.nwo == "x"\n')
+    split = Source("c.pbac", "package a on server s\npermit five on tool t\n")
+    found = compile_program((broken, other, split), {}).diagnostics
+    told = {(each.span.source, each.span.line) for each in found if each.code == "unknown-field"}
+    assert told == {("a.pbac", 3), ("a.pbac", 6), ("a.pbac", 8), ("b.pbac", 4)}
+    assert {each.code for each in found} >= {"unlike-confinement", "reserved-word"}
+    assert "unknown-tier" not in {each.code for each in found}
+
+
+def test_after_a_broken_header_nothing_is_blamed_for_what_it_may_have_declared():
+    broken = Source("a.pbac", f"pakcage a\n{TIERS}define small = args.n < 3\npermit x on any\n")
+    other = Source(
+        "b.pbac", 'package b permit y for tier low on tool t\ntest "t" call t => deny by a.x'
+    )
+    found = compile_program((broken, other), {}).diagnostics
+    assert {each.span.source for each in found} == {"a.pbac"}
 
 
 def test_syntax_errors_of_several_files_are_told_together():

@@ -16,10 +16,11 @@ from __future__ import annotations
 
 import itertools
 import re
-from dataclasses import dataclass
-from typing import Final
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass, replace
+from typing import Final, TypeVar
 
-from pbac.base.diagnostics import PolicyError
+from pbac.base.diagnostics import Diagnostic, PolicyError, in_order
 from pbac.base.limits import POLICY_FILE_BYTES_MAX, REPAIRED_CHARACTERS_MAX, SYNTAX_ERRORS_MAX
 from pbac.base.source import Source
 from pbac.lang import nodes
@@ -50,20 +51,62 @@ _OTHER_FORMS: Final = (
 """How a whole file seems to be written, what is told of it once, and what to do."""
 
 
+_Item = TypeVar("_Item", nodes.Rule, nodes.Definition, nodes.Test)
+
+
 def parse(source: Source) -> nodes.Package:
     """The syntax tree of one file.
 
     Raises:
         PolicyError: with every mistake found; no other exception, whatever the text.
     """
+    found = read(source)
+    if found.diagnostics or found.package is None:
+        raise PolicyError(found.diagnostics)
+    return found.package
+
+
+@dataclass(frozen=True, slots=True)
+class Read:
+    """What was read of one file.
+
+    Attributes:
+        package: without the items that have a mistake; None when its header has one.
+        diagnostics: every mistake found.
+    """
+
+    package: nodes.Package | None
+    diagnostics: tuple[Diagnostic, ...]
+
+
+def read(source: Source) -> Read:
+    """As much of a file as is sound, for whoever goes on to look for mistakes of another kind."""
     reading = Reading(source)
     _check_text(reading)
-    if reading.diagnostics:
-        raise PolicyError(reading.diagnostics)
-    found = _package(reading)
-    if found is None or reading.diagnostics:
-        raise PolicyError(reading.diagnostics)
-    return found
+    pieces = [] if reading.diagnostics else _pieces(reading)
+    mistakes = in_order(reading.diagnostics)
+    wrong = [mistake.span.start for mistake in mistakes]
+    return Read(_together(pieces, wrong) if pieces and pieces[0].name else None, mistakes)
+
+
+def _together(pieces: Sequence[nodes.Package], wrong: Sequence[int]) -> nodes.Package:
+    """One package of what was read in pieces, without the items at these places."""
+    if not wrong:
+        return pieces[0]
+
+    def sound(items: Iterable[_Item]) -> tuple[_Item, ...]:
+        return tuple(
+            item
+            for item in items
+            if not any(item.span.start <= place < item.span.end for place in wrong)
+        )
+
+    return replace(
+        pieces[0],
+        rules=sound(rule for piece in pieces for rule in piece.rules),
+        definitions=sound(each for piece in pieces for each in piece.definitions),
+        tests=sound(test for piece in pieces for test in piece.tests),
+    )
 
 
 @dataclass(frozen=True, slots=True)
@@ -117,14 +160,14 @@ def _check_text(reading: Reading) -> None:
         )
 
 
-def _package(reading: Reading) -> nodes.Package | None:
-    """The package, or None after a syntax error; what stands around one is read as well."""
+def _pieces(reading: Reading) -> list[nodes.Package]:
+    """The package; after a syntax error the parts around it, the first with the header if any."""
     text, start, begin, last = reading.source.text, "file", 0, -1
+    pieces: list[nodes.Package] = []
     for _ in range(SYNTAX_ERRORS_MAX):
         tree = read_tree(_from(text, begin), start)
         if tree is not None:
-            found = package(reading, tree)
-            return None if reading.diagnostics else found
+            return [*pieces, package(reading, tree)]
         # Only now: to import and build Lark takes longer than to read a thousand rules.
         from pbac.lang.syntax.mistake import find_mistake  # noqa: PLC0415
 
@@ -136,27 +179,22 @@ def _package(reading: Reading) -> nodes.Package | None:
         whole = item_start(text, min(mistake.at, repair.start) if repair else mistake.at, begin)
         if mistake.at - (whole or begin) > REPAIRED_CHARACTERS_MAX:
             repair = None
-        if whole is not None and whole > begin and _right(reading, text, begin, whole, start):
-            begin, start = whole, "rest"
+        if whole is not None and whole > begin:
+            tree = read_tree(_from(text[:whole], begin), start)
+            if tree is not None:  # nothing is wrong with it but what only nodes show
+                pieces.append(package(reading, tree))
+                begin, start = whole, "rest"
         if repair:
             text = repair.made(text)
             reading.repairs.append(repair)
             continue
         following = next_item(text, mistake.at)
         if following is None:
-            return None
+            break
         begin, start = following, "rest"
-    return None
+    return pieces
 
 
 def _from(text: str, begin: int) -> str:
     """The text with nothing in front of a place, so that offsets hold."""
     return " " * begin + text[begin:]
-
-
-def _right(reading: Reading, text: str, begin: int, end: int, start: str) -> bool:
-    """Whether nothing is wrong with what stands there but what only nodes show, which is told."""
-    tree = read_tree(_from(text[:end], begin), start)
-    if tree is not None:
-        package(reading, tree)
-    return tree is not None
