@@ -193,10 +193,13 @@ class Plan:
         return self._arguments
 
     def chosen(self, applied: int) -> Candidates:
-        """The rules behind the bits."""
-        return tuple(
-            each for number, each in enumerate(self.candidates) if applied & bit_of(number)
-        )
+        """The rules behind the bits: a few, of how many there ever are."""
+        found, bits = [], applied & ~DOUBT
+        while bits:
+            lowest = bits & -bits
+            found.append(self.candidates[lowest.bit_length() - bit_of(0).bit_length()])
+            bits ^= lowest
+        return tuple(found)
 
     def ask_at_first(self, request: DecisionRequest, data: Data) -> int:
         """`ask`, which is prepared by that: who only lists tools need not wait for it."""

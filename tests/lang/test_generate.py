@@ -307,8 +307,10 @@ def test_no_name_but_ours_can_be_emitted(identifier):
         lambda i: emit.walrus(i, emit.constant(1)),
         lambda i: emit.one_parameter(i, emit.constant(1)),
         lambda i: emit.function([], [i], []),
-        lambda i: emit.each([i], "p1", []),
-        lambda i: emit.each(["g1", "g2"], i, []),
+        lambda i: emit.each([i], emit.name("p1"), []),
+        lambda i: emit.each(["g1", "g2"], emit.name(i), []),
+        lambda i: emit.times(i, "bit"),
+        lambda i: emit.multiply("bit", i),
         lambda i: emit.unpack([i, "g1"], "p1"),
         emit.double,
         lambda i: emit.assign(i, emit.constant(1)),
@@ -435,3 +437,47 @@ def test_code_that_plans_share_has_no_place_in_any_of_their_files(make, shown):
     given = questions(rule_of(POLICY, "p.pbac"), texts={"p.pbac": POLICY})
     frame, _ = shown(make.plan_function(given), POLICY)
     assert (frame.filename, frame.lineno) == ("<plan>", 1)
+
+
+# --- many rules of a shape -----------------------------------------------------------------------
+
+
+def test_many_rules_of_a_shape_stand_behind_one_test(make):
+    forbids = [make.rule("forbid", make.when(make.op("<", "$args.n", n))) for n in range(1, 6)]
+    (first, *_) = questions(*forbids)
+    assert (
+        code_of(write_plan([Group(first=first, many=True, screened=True)]))
+        == """
+def rules(request, data, p0=p0):
+    applied = 0
+    r1 = request.args
+    r2 = r1.get('n')
+    r3 = r2.__class__
+    r4 = r3 is integer or r3 is decimal
+    s0, t0, q0, w0 = p0
+    bit = 2
+    if not (r4 and (not r2 < s0)):
+        found = 0
+        for one, g0 in t0:
+            if not (r4 and (not r2 < g0)):
+                found |= one
+        applied |= found * bit
+    bit *= w0
+    if applied:
+        bit = 2
+        for g0 in q0:
+            if applied & bit and (not (r4 and r2 < g0)):
+                applied |= 1
+            bit += bit
+        return applied
+    return applied
+""".strip()
+    )
+
+
+def test_rules_that_demand_a_value_are_filed_by_it(make):
+    permits = [make.rule("permit", make.when(make.op("==", "$args.k", f"k{n}"))) for n in range(5)]
+    (first, *_) = questions(*permits)
+    code = code_of(write_plan([Group(first=first, many=True, screened=True)]))
+    assert "if one_of(r2, s0):" in code
+    assert "for one, g0 in t0.get(r2, ()):" in code

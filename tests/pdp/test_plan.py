@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import linecache
 
+import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
@@ -212,3 +213,32 @@ def test_a_rule_about_issuance_and_calls_is_in_no_plan(make, oracle):
     for method in ("tools/call", "token/issue"):
         plan = policy_set.index.find((method, "github", "get_x", "s", "developer"))
         assert plan.forbids == ()
+
+
+SHAPES = [
+    "args.n == {n}", "args.n != {n}", "not args.n == {n}", "args.n < {n}", "args.n >= {n}",
+    "not args.n > {n}", 'args.s == "t{n}"', 'args.s != "t{n}"', 'args.s starts with "t{n}"',
+    'not args.s ends with "{n}"', 'args.s in ["t{n}", "t{m}"]', 'args.s not in ["t{n}", "t{m}"]',
+    'args.s like "t{n}*"', 'args.n > {n} and args.s == "t{m}"', 'args.n > {n} or args.s == "t{m}"',
+    'args.s == "t{m}" and not args.n <= {n}', 'args.o.s == "t{n}"', "args.n default 3 > {n}",
+    'any x in args.l: x == "t{n}"', "args.n in [{n}, {m}]", "args.n < 2.5 and args.n != {n}",
+]  # fmt: skip
+SENT = [
+    {}, {"n": 2}, {"n": 2.0}, {"n": True}, {"n": None}, {"n": "2"}, {"n": [2]}, {"n": {"a": 2}},
+    {"s": "t2"}, {"s": "t21"}, {"s": 2}, {"s": ["t2"]}, {"s": {}}, {"n": 4, "s": "t3"},
+    {"o": {"s": "t1"}}, {"o": "t1"}, {"l": ["t1", "t4"]}, {"l": [1, "t1"]}, {"n": -1, "s": "x"},
+]  # fmt: skip
+
+
+@pytest.mark.parametrize("shape", SHAPES)
+@pytest.mark.parametrize("effect", ["permit", "forbid", "require"])
+def test_many_rules_of_a_shape_are_asked_as_each_by_itself(oracle, effect, shape):
+    duty = " then limit 1 per 1m by agent" if effect == "require" else ""
+    rules = [
+        f"{effect} r{number} on any when {shape.format(n=number % 7, m=number % 5)}{duty}"
+        for number in range(12)
+    ]
+    policy_set = oracle.policies("permit other on tool get_x\n" + "\n".join(rules))
+    for sent in SENT:
+        asked = oracle.request(args=sent)
+        assert oracle.told(decide(policy_set, asked)) == oracle.scan(policy_set, asked), sent

@@ -12,7 +12,7 @@ from collections.abc import Iterable, Sequence
 from typing import Final
 
 _OWN_NAME: Final = re.compile(
-    r"(?:[gpqrsvw][0-9]+|nothing|rules|applied|bit|first|request|data|[a-z_]+_value|some|every|"
+    r"(?:[gpqrstvw][0-9]+|nothing|rules|found|one|applied|bit|first|request|data|[a-z_]+_value|some|every|"
     r"is_kind|known|one_of|present|step|MISSING|UNKNOWN|record|string|integer|decimal)"
 )
 _ATTRIBUTE: Final = re.compile(
@@ -137,19 +137,24 @@ def when(test: ast.expr, *body: ast.stmt) -> ast.stmt:
     return ast.If(test=test, body=list(body), orelse=[])
 
 
-def either(test: ast.expr, body: Sequence[ast.stmt], otherwise: ast.stmt) -> ast.stmt:
-    """`if test: body`, `else: otherwise`."""
-    return ast.If(test=test, body=list(body), orelse=[otherwise])
-
-
 def holds(identifier: str, bit: ast.expr) -> ast.expr:
     """`identifier & bit`."""
     return ast.BinOp(left=name(identifier), op=ast.BitAnd(), right=bit)
 
 
-def each(identifiers: Sequence[str], iterable: str, body: list[ast.stmt]) -> ast.stmt:
+def each(identifiers: Sequence[str], iterable: ast.expr, body: list[ast.stmt]) -> ast.stmt:
     """`for identifier in iterable: body`, or `for identifier, identifier in …`."""
-    return ast.For(target=_stored(identifiers), iter=name(iterable), body=body, orelse=[])
+    return ast.For(target=_stored(identifiers), iter=iterable, body=body, orelse=[])
+
+
+def nothing() -> ast.expr:
+    """`()`."""
+    return ast.Tuple(elts=[], ctx=ast.Load())
+
+
+def times(left: str, right: str) -> ast.expr:
+    """`left * right`."""
+    return ast.BinOp(left=name(left), op=ast.Mult(), right=name(right))
 
 
 def unpack(identifiers: Sequence[str], value: str) -> ast.stmt:

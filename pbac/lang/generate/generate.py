@@ -165,7 +165,7 @@ def constants_of(shapes: Sequence[Shape], screen: Screen | None = None) -> objec
     every = [shape.constants for shape in shapes]
     each = tuple(constants[0] if len(constants) == 1 else constants for constants in every)
     if screen is not None:
-        return (*screen.constants(every), each, 2 ** len(each))
+        return (*screen.constants(every), screen.rules(every), each, 1 << len(each))
     return each if len(each) > 1 else each[0]
 
 
@@ -316,29 +316,39 @@ class _Writer(TruthWriter):
         if group.screened:
             return self.screened(part, begun, names, given)
         if group.many:
-            asked = [*begun, emit.each(names or ["nothing"], given, part.asked)]
-            doubts = [*begun, emit.each(names or ["nothing"], given, part.doubts)]
+            asked = [*begun, emit.each(names or ["nothing"], emit.name(given), part.asked)]
+            doubts = [*begun, emit.each(names or ["nothing"], emit.name(given), part.doubts)]
             return replace(part, asked=asked, doubts=doubts)
         if len(names) > 1:
             part.opening.append(emit.unpack(names, given))
         return part
 
     def screened(self, part: _Part, begun: list[ast.stmt], names: list[str], given: str) -> _Part:
-        """The rules in a loop as before, behind a test that lets most requests pass by."""
+        """The rules behind a test that lets most requests pass by; those are asked in a loop.
+
+        Each comes with its bit, counted from the group's first: a few of many may be asked.
+        """
         assert part.applies is not None
         screen = screen_of(part.applies, names)
         assert screen is not None
-        number = len(self.parameters)
+        number = len(self.parameters) - 1
         gathered = [f"s{place}" for place in range(len(screen.gathered))]
-        rules, factor = f"q{number}", f"w{number}"
-        asked = emit.each(names, rules, part.asked)
-        passed = emit.multiply("bit", factor)
-        opening = [*part.opening, emit.unpack([*gathered, rules, factor], given)]
+        entries, every, factor = f"t{number}", f"q{number}", f"w{number}"
+        among = emit.name(entries)
+        if screen.filed is not None:
+            among = emit.method(among, "get", screen.filed[1], emit.nothing())
+        found = emit.when(part.applies, emit.include("found", emit.name("one")))
+        shifted = emit.times("found", "bit")
+        asked = [
+            emit.assign("found", emit.constant(0)),
+            emit.each(["one", *names], among, [found]),
+            emit.include("applied", shifted),
+        ]
         return replace(
             part,
-            opening=opening,
-            asked=[*begun, emit.either(screen.test, [asked], passed)],
-            doubts=[*begun, emit.each(names, rules, part.doubts)],
+            opening=[*part.opening, emit.unpack([*gathered, entries, every, factor], given)],
+            asked=[*begun, emit.when(screen.test, *asked), emit.multiply("bit", factor)],
+            doubts=[*begun, emit.each(names, emit.name(every), part.doubts)],
         )
 
     def question(self, question: Question, bit: Callable[[], ast.expr]) -> _Part:

@@ -16,13 +16,15 @@ whenever one of the rules applies. For most leaves that is as cheap as the leaf 
     x.startswith(c)        x.startswith((c, …))
 
 Any other leaf is taken to be true, or false, so that it never hides a rule. A screen is only ever
-wrong in saying that some rule might apply; then all of them are asked.
+wrong in saying that some rule might apply; then they are asked. Where `x == c` has to be true for a
+rule to apply, only those whose `c` is this very `x` are asked, of however many: they are filed by
+their constant.
 """
 
 from __future__ import annotations
 
 import ast
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, Final, TypeAlias
 
@@ -66,14 +68,26 @@ class Screen:
     Attributes:
         test: with `s0`, `s1`, … for its constants.
         gathered: for each of them, which constant of a rule it is made from, and how.
+        filed: which constant of a rule it is filed by, and what that is equal to; None: by none.
     """
 
     test: ast.expr
     gathered: tuple[tuple[int, Gather], ...]
+    filed: tuple[int, ast.expr] | None = None
 
     def constants(self, rules: Sequence[Sequence[object]]) -> tuple[object, ...]:
         """The screen's constants, from those of all rules."""
         return tuple(gather([rule[place] for rule in rules]) for place, gather in self.gathered)
+
+    def rules(self, rules: Sequence[Sequence[object]]) -> object:
+        """All rules with their bits, the first has 1; by the constant they are filed by."""
+        entries = [(1 << number, *constants) for number, constants in enumerate(rules)]
+        if self.filed is None:
+            return tuple(entries)
+        by_constant: dict[object, list[tuple[object, ...]]] = {}
+        for entry in entries:
+            by_constant.setdefault(entry[1 + self.filed[0]], []).append(entry)
+        return {constant: tuple(each) for constant, each in by_constant.items()}
 
 
 def screen_of(applies: ast.expr, constants: Sequence[str]) -> Screen | None:
@@ -89,7 +103,19 @@ def screen_of(applies: ast.expr, constants: Sequence[str]) -> Screen | None:
     test = widening.widened(applies, grows=True)
     if isinstance(test, ast.Constant) or not widening.gathered:
         return None
-    return Screen(test=test, gathered=tuple(widening.gathered))
+    filed = next(_demanded(applies, widening.places), None)
+    return Screen(test=test, gathered=tuple(widening.gathered), filed=filed)
+
+
+def _demanded(tree: ast.expr, places: Mapping[str, int]) -> Iterator[tuple[int, ast.expr]]:
+    """The equalities with a rule's constant that have to be true for the whole to be."""
+    match tree:
+        case ast.BoolOp(op=ast.And()):
+            for each in tree.values:
+                yield from _demanded(each, places)
+        case ast.Compare(left=left, ops=[ast.Eq()], comparators=[ast.Name(id=name)]):
+            if name in places:
+                yield places[name], left
 
 
 @dataclass(slots=True, kw_only=True)
