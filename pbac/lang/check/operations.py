@@ -114,6 +114,7 @@ def _membership(operation: nodes.Operation, kinds: list[Kind], checking: Checkin
 def _contains(operation: nodes.Operation, kinds: list[Kind], checking: Checking) -> None:
     whole, part = _sides(operation, kinds)
     if whole.kind.word == "any":
+        _check_alike(part, *_items(whole), part.expression.span, checking)
         return
     found = {word: each for word in ("list", "string") if (each := option(whole.kind, word))}
     if not found:
@@ -171,12 +172,24 @@ def _check_alike(left: _Side, right: _Side, span: Span, checking: Checking) -> N
         message = f"{left} can never be compared with {right}"
         checking.complain("unlike-kinds", message, span, help=_remedy(left.kind, right.kind))
         return
+    for side in (left, right):
+        if help_ := _PART_BY_PART.get(side.kind.word):
+            message = f"{side} equals nothing, so this is never true"
+            checking.complain("unlike-kinds", message, side.expression.span, help=help_)
+            return
     for one, other in ((left, right), (right, left)):
         wanted = next((each.word for each in options(other.kind)), "string")
         warn_of_strangers(one.expression, strangers(one.kind, other.kind), wanted, checking)
         named = other.expression
         if isinstance(named, nodes.Literal) and (one.kind.word, named.kind) == ("tier", "string"):
             check_tier(str(named.value), named.span, checking)
+
+
+_PART_BY_PART: Final[Mapping[str, str]] = {
+    "list": "ask `intersects` for some of its items, `subset of` for all of them",
+    "record": "compare its fields: `any item in …: item.name == …`",
+}
+"""Kind that equals nothing, not even itself (Law 3) → what to write instead."""
 
 
 def _check_listed(left: _Side, right: _Side, checking: Checking) -> None:
