@@ -114,7 +114,8 @@ def _membership(operation: nodes.Operation, kinds: list[Kind], checking: Checkin
 def _contains(operation: nodes.Operation, kinds: list[Kind], checking: Checking) -> None:
     whole, part = _sides(operation, kinds)
     if whole.kind.word == "any":
-        _check_alike(part, *_items(whole), part.expression.span, checking)
+        for item in _items(whole):
+            _check_alike(part, item, part.expression.span, checking)
         return
     found = {word: each for word in ("list", "string") if (each := option(whole.kind, word))}
     if not found:

@@ -122,6 +122,11 @@ LINTS: Final[Mapping[str, Lint]] = {
     "unknown-exception": _warning(
         "`except` a name that no tool has; a similar one there is.", None
     ),
+    "unlike-given": _warning(
+        "A test gives a field of the request a value of a kind it never has, which is unknown: a "
+        "`=> deny` then passes for the wrong reason.",
+        None,
+    ),
     "unneeded-scope": _warning("A scope that no tool of the rule's servers needs.", None),
     "untested-rule": _note("A rule that no test of its package could meet.", untested_rules),
     "unenforced-duty": _warning(
