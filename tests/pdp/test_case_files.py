@@ -254,7 +254,7 @@ tests:
     )
     assert [(result.expected, result.got) for result in found if not result.passed] == []
     assert found[1].request.args == {}
-    assert found[6].request.args == {"note": "!x"}
+    assert found[7].request.args == {"note": "!x"}
     assert found[8].request.agent["tier"] == "root"
 
 
