@@ -255,7 +255,7 @@ tests:
     assert [(result.expected, result.got) for result in found if not result.passed] == []
     assert found[1].request.args == {}
     assert found[7].request.args == {"note": "!x"}
-    assert found[8].request.agent["tier"] == "root"
+    assert found[9].request.agent["tier"] == "root"
 
 
 def test_layers_replace_roots_and_paths_change_one_field(oracle):

@@ -2,7 +2,8 @@
 
 A value of the wrong kind is unknown at run time, and unknown denies: `token { age: "15m" }` makes a
 `=> deny` pass for the wrong reason. It may be meant, so it is a warning, and one that quotes do not
-silence. Only `null` is no slip: it says that nobody can tell. `args`, `facts` and `data` are open: what is wrong there is mostly wrong on purpose.
+silence. Only `null` is no slip: it says that nobody can tell. `args`, `facts` and `data` are open:
+what is wrong there is mostly wrong on purpose.
 """
 
 from __future__ import annotations
