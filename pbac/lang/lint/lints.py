@@ -14,6 +14,7 @@ from pbac.lang.lint.globs import permits_everything, unconfined_globs
 from pbac.lang.lint.linting import Finding, Linting
 from pbac.lang.lint.pairs import duplicates, shadowed
 from pbac.lang.lint.rules import (
+    absent_agent_fields,
     absent_users,
     contradictions,
     expired,
@@ -51,6 +52,11 @@ def _note(meaning: str, find: Find) -> Lint:
 
 
 LINTS: Final[Mapping[str, Lint]] = {
+    "agent-field-may-be-absent": _warning(
+        "A forbid reads what many agents lack (`owner`, `provider`, …), and applies to all of them: "
+        "say whether that is meant.",
+        absent_agent_fields,
+    ),
     "caller-only": _warning(
         "A forbid or require names an agent in a condition, which looks at the caller only: "
         "`for` looks at every actor of the chain.",
