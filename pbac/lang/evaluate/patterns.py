@@ -38,8 +38,8 @@ Matcher: TypeAlias = Callable[[str], bool]
 PatternError = regex_syntax.PatternError
 
 _SMALLER = (
-    'look for the plain part with `contains "…"`, repeat less (`{4,}` for `{16}`), or split it into '
-    "several patterns joined by `or`"
+    'look for the plain part with `contains "…"`, repeat less (`{4,}` for `{16}`), or split it '
+    "into several patterns joined by `or`"
 )
 
 # --- globs ---------------------------------------------------------------------------------

@@ -53,8 +53,8 @@ def _note(meaning: str, find: Find) -> Lint:
 
 LINTS: Final[Mapping[str, Lint]] = {
     "agent-field-may-be-absent": _warning(
-        "A forbid reads what many agents lack (`owner`, `provider`, …), and applies to all of them: "
-        "say whether that is meant.",
+        "A forbid reads what many agents lack (`owner`, `provider`, …), and applies to all of "
+        "them: say whether that is meant.",
         absent_agent_fields,
     ),
     "caller-only": _warning(
