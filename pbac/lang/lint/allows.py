@@ -57,8 +57,8 @@ def read_allows(
             continue
         for match in _TEXT_OR_COMMENT.finditer(source.text):
             ours = _OURS.match(match["comment"] or "")
-            if ours is None:
-                continue
+            if ours is None or ("pbac:" not in ours[0] and ours["word"].lower() != "allow"):
+                continue  # a comment in words, `# PBAC: what agents may do`
             mistake = _mistake(ours, codes)
             if mistake is None:
                 allows.append(_allow(source, match.start(), ours))
