@@ -285,26 +285,41 @@ class Tiers(Node):
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class Stated(Node):
+    """How a value of a test is written: `kind` as of a `Literal`, or `name`, `list`, `record`.
+
+    `name` and `name_span` are those of a member; `parts` the members of a record, items of a list.
+    """
+
+    kind: str
+    value: object
+    name: str = ""
+    name_span: Span | None = None
+    parts: tuple[Stated, ...] = ()
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class Given(Node):
     """One fact of a test.
 
     `what` is a root (`agent`, `user`, …), `now`, `no user`, or `tool`
     (then `name` is the tool). `value` is plain JSON in runtime form. Given lines accumulate:
-    later lines replace the same root for the expectations that follow. `bare` are the fields whose
-    value is written as a name, without quotes: a tier, mostly, which then has to be declared.
+    later lines replace the same root for the expectations that follow. `stated` is how the value
+    is written; None for what no policy file holds.
     """
 
     what: str
     value: object
     name: str = ""
-    bare: tuple[str, ...] = ()
+    stated: Stated | None = None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Expectation(Node):
     """`call tool {args} => outcome`, `list tool => shown|hidden`, `issue scope => outcome`.
 
-    `by`: rule names that must be the deciding ones (all, in any order; may be `package.name`);
+    `by`: rule names that must be the deciding ones (all, in any order; may be `package.name`), and
+    where each is written;
     `duties`: the duty kinds that must be attached (exactly, when stated on a permit);
     `unknown`: path texts that must be blamed (subset). Empty means: not stated.
     """
@@ -314,6 +329,7 @@ class Expectation(Node):
     arguments: dict[str, object] | None
     outcome: Word["permit", "deny", "shown", "hidden"]
     by: tuple[str, ...] = ()
+    by_spans: tuple[Span, ...] = ()
     duties: tuple[str, ...] = ()
     unknown: tuple[str, ...] = ()
 

@@ -13,7 +13,8 @@ A row becomes a `nodes.Test`, so `cases` judges it as it judges `test` blocks; t
 meaning. What is given is laid over what was given before it, file, test, row: a root replaces the
 root, a path such as `args.amount` one field of it. A text that begins with `!` is a marker:
 `!missing` takes a field away, `!undeclared root` is a tier that nobody declares, `!duration 15m`
-and `!time 2026-07-01T00:00:00Z` are milliseconds, and `!!x` is the text `!x`.
+and `!time 2026-07-01T00:00:00Z` are milliseconds, `!wrong 7` is a value its field never has, and
+`!!x` is the text `!x`.
 """
 
 from __future__ import annotations
@@ -24,14 +25,17 @@ from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, field, replace
 from typing import Any, Final, cast
 
+from pbac.base import json
 from pbac.base.diagnostics import Diagnostic, PolicyError, in_order
 from pbac.base.limits import TESTS_MAX
 from pbac.base.source import Source, Span
 from pbac.base.suggest import did_you_mean
 from pbac.lang import nodes
+from pbac.lang.check.givens import misfit
+from pbac.lang.kinds.kinds import ANY, Kind, parse_kind
 from pbac.lang.program import CompiledPackage, Program
 from pbac.model.request import FIELDS, OPEN_ROOTS
-from pbac.model.values import MISSING
+from pbac.model.values import MISSING, kind_of
 from pbac.pdp.case_tree import CODE, Placed, read_tree
 from pbac.pdp.cases import FILLED_IN
 from pbac.pdp.expected import NotExpected, parse_expectation
@@ -45,6 +49,22 @@ ASKED: Final = ("call", "list", "issue")
 _FILE_KEYS: Final = ("package", "given", "tests")
 _TEST_KEYS: Final = ("name", "given", "rows", "expect", *ASKED)
 _GIVEN_KEYS: Final = (*ROOTS, "now", "tools")
+_KINDS: Final[Mapping[str, Kind]] = {
+    path: kind
+    for root, fields in FIELDS.items()
+    for name, whole in ((name, parse_kind(text)) for name, text in fields.items())
+    for path, kind in ((f"{root}.{name}", whole), (f"{root}.{name}[…]", whole.item or ANY))
+}
+"""Path → what is there, for the fields of the request and the items of its lists."""
+
+_FORMS: Final = {
+    "duration": "write `!duration 15m`",
+    "datetime": "write `!time 2026-07-01T09:00:00Z`",
+    "date": 'write `"2026-07-06"`',
+    "version": 'write `"2.1"`',
+}
+"""Kind → its form here, where that is not the form of a `test` block."""
+
 _DOCUMENT: Final = re.compile(r"data\.[^.]+")
 _WHEN: Final = 'write a moment such as `"2026-07-01T09:00:00Z"`'
 
@@ -287,6 +307,12 @@ class _Reader:
             help_ = did_you_mean(value, self._tiers)
             help_ = help_ or f'where that is meant, write `"!undeclared {value}"`'
             self.complain("unknown-tier", f"there is no tier `{value}`", placed.span, help_)
+        elif path in _KINDS and (form := misfit(_KINDS[path], kind_of(value), value)):
+            shown = json.encode(value).decode()
+            message = f"`{path}` is {_KINDS[path]}, and `{shown}` is none"
+            help_ = _FORMS.get(_KINDS[path].word, form.help)
+            help_ += f'; where that is meant, write `"!wrong {value}"`'
+            self.complain(CODE, message, placed.span, help_)
         return value
 
     def _item(self, placed: Placed, path: str) -> Any:
@@ -376,11 +402,20 @@ def _givens(world: _World, span: Span) -> Iterator[nodes.Given]:
 # --- markers ---------------------------------------------------------------------------------
 
 
+def _wrong(text: str) -> Any:
+    """A value of JSON, or else a text."""
+    try:
+        return json.decode(text.encode())
+    except json.JsonError:
+        return text
+
+
 _MARKERS: Final[dict[str, Callable[[str], Any]]] = {
     "missing": lambda text: None if text else MISSING,
     "undeclared": lambda text: text or None,
     "duration": parse_duration,
     "time": parse_moment,
+    "wrong": lambda text: _wrong(text) if text else None,
 }
 """Marker → the value for what stands behind it; None when that says nothing."""
 
@@ -388,5 +423,6 @@ _MARKER_HELP: Final = {
     "missing": "nothing stands behind `!missing`",
     "undeclared": "write the tier: `!undeclared root`",
     "duration": "write a number and `s`, `m`, `h`, `d` or `w`: `!duration 15m`",
+    "wrong": "write the value: `!wrong 7`",
     "time": "write it in UTC: `!time 2026-07-01T09:00:00Z`",
 }

@@ -16,6 +16,10 @@ from pbac.lang.syntax.parse import parse
 from pbac.model.request import ACTOR_FIELDS, FIELDS
 
 HEADER = "package t\ntiers lo < hi\n"
+SMALLER = (
+    'look for the plain part with `contains "…"`, repeat less (`{4,}` for `{16}`), or split it into '
+    "several patterns joined by `or`"
+)
 EXAMPLES = sorted((Path(__file__).parent / "front" / "examples").glob("*.pbac"))
 
 
@@ -37,7 +41,7 @@ def only(text):
             '"500" > 100',
             '"500" > 100',
             "a string can never be compared with a number",
-            'there is no coercion: write `"3"` or `3`, as the value is',
+            "there is no coercion: write `500`, without quotes",
         ),
         (
             "agent.nmae == 1",
@@ -55,19 +59,43 @@ def only(text):
             'agent.tier >= "hi"',
             "agent.tier",
             "`>=` cannot take `agent.tier` (a tier)",
-            "tiers are compared in the target: `for tier >= …`",
+            "tiers are compared in the target: `for tier >= hi`",
         ),
         (
             "agent.tags contains 3",
             "3",
             "a number can never be compared with an item of `agent.tags` (a string)",
-            'there is no coercion: write `"3"` or `3`, as the value is',
+            'there is no coercion: write `"3"`, in quotes',
         ),
         (
             'agent.id in ["a", 3]',
             "3",
             "`agent.id` (a string) can never be compared with a number",
-            'there is no coercion: write `"3"` or `3`, as the value is',
+            'there is no coercion: write `"3"`, in quotes',
+        ),
+        (
+            'args.a in ("a")',
+            '"a"',
+            "`in` cannot take a string",
+            'it takes a list: `["a"]`',
+        ),
+        (
+            'env.ip in "10.0.0.0/8"',
+            '"10.0.0.0/8"',
+            "`in` cannot take a string",
+            'write `in cidr "10.0.0.0/8"`',
+        ),
+        (
+            'token.age > "15m"',
+            'token.age > "15m"',
+            "`token.age` (a duration) can never be compared with a string",
+            "write `15m`, without quotes",
+        ),
+        (
+            'args.k matches r".*AKIA[0-9A-Z]{16}.*"',
+            ".*AKIA[0-9A-Z]{16}.*",
+            "the pattern needs more than 500 states",
+            SMALLER,
         ),
         (
             "agent.id",

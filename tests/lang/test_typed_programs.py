@@ -75,7 +75,7 @@ def test_without_a_vocabulary_all_of_it_is_accepted(text):
             'forbid x on tool refund when args.amount > "3"',
             'args.amount > "3"',
             "`args.amount` (a number) can never be compared with a string",
-            'there is no coercion: write `"3"` or `3`, as the value is',
+            "there is no coercion: write `3`, without quotes",
         ),
         (
             'permit x on tool find_orders when args.status == "payed"',
@@ -150,7 +150,7 @@ def test_without_a_vocabulary_all_of_it_is_accepted(text):
             'define d = args.amount == "3"\nforbid x on tool refund when d',
             'args.amount == "3"',
             "`args.amount` (a number) can never be compared with a string (where `x` uses it)",
-            'there is no coercion: write `"3"` or `3`, as the value is',
+            "there is no coercion: write `3`, without quotes",
         ),
     ],
 )

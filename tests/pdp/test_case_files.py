@@ -244,6 +244,7 @@ tests:
       - { args.amount: "!missing", expect: deny by late }
       - { args.amount: "!missing", token.age: "!duration 15m", expect: permit }
       - { args.amount: 1, token.age: "!missing", now: "2026-06-01T00:00:00Z", expect: deny by late }
+      - { args.amount: 1, token.age: "!wrong 15m", now: "2026-06-01T00:00:00Z", expect: deny by late }
       - { args.amount: 1, token: {}, env.now: "!time 2026-06-01T00:00:00Z", expect: deny by late }
       - { args.amount: 1, token: {}, user: { login: maria }, expect: deny by known }
       - { args: { note: "!!x" }, token: {}, user: { login: maria }, expect: permit }
@@ -253,8 +254,8 @@ tests:
     )
     assert [(result.expected, result.got) for result in found if not result.passed] == []
     assert found[1].request.args == {}
-    assert found[6].request.args == {"note": "!x"}
-    assert found[8].request.agent["tier"] == "root"
+    assert found[7].request.args == {"note": "!x"}
+    assert found[9].request.agent["tier"] == "root"
 
 
 def test_layers_replace_roots_and_paths_change_one_field(oracle):
@@ -327,6 +328,10 @@ def test_a_row_and_a_block_of_the_same_words_agree(oracle, make, prove):
         ("given: { agent: { teir: x } }\ntests: []\n", ("unknown-field", 1, "`teir`", "`tier`")),
         ("given: { agent: { tier: trustd } }\ntests: []\n", ("unknown-tier", 1, "`trustd`", "`trusted`")),
         ("given: { agent: { tier: root } }\ntests: []\n", ("unknown-tier", 1, "`root`", "!undeclared root")),
+        ("given: { token: { age: 15m } }\ntests: []\n", ("bad-case-file", 1, "a duration", "!duration 15m")),
+        ("given: { agent: { tags: [x, 3] } }\ntests: []\n", ("bad-case-file", 1, "a string, and `3`", "!wrong 3")),
+        ("given: { env: { ip: home } }\ntests: []\n", ("bad-case-file", 1, "an address", "10.0.0.1")),
+        ("tests:\n  - call: t\n    rows:\n      - { token.age: 15m, expect: deny }\n", ("bad-case-file", 4, "a duration", "!duration 15m")),
         ("given: { tools: { t: { scpe: x } } }\ntests: []\n", ("unknown-field", 1, "`scpe`", "`scope`")),
         ("given: { now: noon }\ntests: []\n", ("no-such-date", 1, "no moment", "Z")),
         ("given: { args: { a: '!mising' } }\ntests: []\n", ("bad-case-file", 1, "no marker", "`missing`")),

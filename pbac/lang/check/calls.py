@@ -2,12 +2,13 @@
 
 Wrong values in a test are mostly wrong on purpose: that a malformed call is *denied* is worth a
 test. So only what proves nothing is told: a tool that no server has, and a *permit* of arguments
-that the tool would not take. Arguments that are left out are not told at all: tests are short.
+that the tool would not take, or would not take without what is left out.
 """
 
 from __future__ import annotations
 
 from collections.abc import Sequence
+from dataclasses import replace
 from typing import Final
 
 from pbac.base.suggest import did_you_mean
@@ -27,15 +28,19 @@ def check_calls(test: nodes.Test, servers: Sequence[nodes.Pattern], checking: Ch
         return
     own = named_servers(servers, ())
     given: dict[str, object] = {}
+    arguments: dict[str, Value] = {}
     for step in test.steps:
         if isinstance(step, nodes.Given):
             if step.what == "tool":
                 given[step.name] = step.value
+            elif step.what == "args" and isinstance(step.value, dict):
+                arguments = step.value
         elif step.what in ("call", "list"):
             described = given.get(step.subject)
             server = described.get("server") if isinstance(described, dict) else None
             name = server if isinstance(server, str) else (own or [""])[0]
-            _check_call(step, name, step.subject in given, checking)
+            whole = replace(step, arguments={**arguments, **(step.arguments or {})})
+            _check_call(whole, name, step.subject in given, checking)
 
 
 def _check_call(
@@ -63,7 +68,9 @@ def _check_call(
 def _check_arguments(step: nodes.Expectation, tool: KnownTool, checking: Checking) -> None:
     if step.what != "call" or step.outcome != "permit":
         return
-    complaint = _misfit(step.arguments or {}, tool.arguments, "args")
+    sent = step.arguments or {}
+    lacking = next((f"`args.{name}` is missing" for name in tool.needed if name not in sent), None)
+    complaint = lacking or _misfit(sent, tool.arguments, "args")
     if complaint is not None:
         checking.warn(
             "impossible-call",
@@ -74,7 +81,7 @@ def _check_arguments(step: nodes.Expectation, tool: KnownTool, checking: Checkin
 
 
 def _misfit(value: Value, kind: Kind, path: str) -> str | None:
-    """The first thing that a value has and its schema does not allow; None when there is none."""
+    """The first thing of a value that its schema does not allow; None when there is none."""
     if kind.word == "any":
         return None
     word = kind_of(value)
@@ -92,6 +99,10 @@ def _misfit(value: Value, kind: Kind, path: str) -> str | None:
 
 
 def _record_misfit(value: dict[str, Value], record: Kind, path: str) -> str | None:
+    # At the top `needed` tells what is missing: defaults are filled in there.
+    for name in sorted(record.required or ()) if path != "args" else ():
+        if name not in value:
+            return f"`{path}.{name}` is missing"
     for name, member in value.items():
         kind = (record.fields or {}).get(name, record.rest if record.fields is not None else ANY)
         if kind is None:

@@ -7,7 +7,7 @@ to be unknown *always* is an error here, and whatever is unknown *often* is for 
     expressions   kinds from the request's table, from below      `expressions`
     targets       tools and scopes that there are                 `tools`
     rules         targets, annotations, texts, duties             `rules`
-    tests         names they mention                              here, `calls`
+    tests         names they mention, what they give              here, `calls`, `givens`
 
 Nothing here changes the tree. A set without errors never raises when it is compiled or run.
 """
@@ -16,7 +16,6 @@ from __future__ import annotations
 
 from collections.abc import Collection, Mapping
 from dataclasses import dataclass, replace
-from typing import cast
 
 from pbac.base.diagnostics import Diagnostic, Severity, in_order
 from pbac.base.source import Span
@@ -25,6 +24,7 @@ from pbac.lang import nodes
 from pbac.lang.check.calls import check_calls
 from pbac.lang.check.checking import Checking
 from pbac.lang.check.expressions import kind_of
+from pbac.lang.check.givens import check_given
 from pbac.lang.check.rules import check_rule
 from pbac.lang.check.tools import Typing, typed
 from pbac.lang.kinds.kinds import ANY
@@ -86,7 +86,7 @@ def _check_package(
         check_calls(test, package.servers, checking)
         for step in test.steps:
             if isinstance(step, nodes.Given):
-                _check_given(step, checking)
+                check_given(step, checking)
     return tuple(checking.found)
 
 
@@ -123,54 +123,29 @@ def _check_definition(definition: nodes.Definition, checking: Checking) -> None:
 # --- tests -------------------------------------------------------------------------------------
 
 
-def _check_given(given: nodes.Given, checking: Checking) -> None:
-    """Names of fields; their values may well be wrong on purpose."""
-    root = "call" if given.what == "tool" else given.what
-    fields = checking.schema.fields(root) if root in checking.schema.roots else None
-    if fields is None or given.value is None:
-        return
-    for name in cast("Mapping[str, object]", given.value):
-        if name not in fields:
-            known = ", ".join(f"`{field}`" for field in fields)
-            help_ = did_you_mean(name, fields) or f"it has {known}"
-            message = f"`{root}` has no field `{name}`"
-            checking.complain("unknown-field", message, given.span, help=help_)
-    _check_given_tier(given, checking)
-
-
-def _check_given_tier(given: nodes.Given, checking: Checking) -> None:
-    """A tier that nobody declared is a slip, unless quotes say that it is meant."""
-    tier = cast("Mapping[str, object]", given.value).get("tier")
-    if given.what != "agent" or "tier" not in given.bare or tier in checking.tiers:
-        return
-    help_ = did_you_mean(str(tier), checking.tiers)
-    help_ = help_ or f'where an undeclared tier is meant, put it into quotes: `tier: "{tier}"`'
-    checking.complain("unknown-tier", f"there is no tier `{tier}`", given.span, help=help_)
-
-
 def _unknown_rules(resolved: Resolved) -> list[Diagnostic]:
     """Complaints about rules that tests name and nobody wrote."""
     rules = {
         f"{package.name}.{rule.name}" for package in resolved.packages for rule in package.rules
     }
     return [
-        _unknown_rule(name, step, package, rules)
+        _unknown_rule(name, span, package, rules)
         for package in resolved.packages
         for test in package.tests
         for step in test.steps
         if isinstance(step, nodes.Expectation)
-        for name in step.by
+        for name, span in zip(step.by, step.by_spans, strict=True)
         if (name if "." in name else f"{package.name}.{name}") not in rules
     ]
 
 
 def _unknown_rule(
-    name: str, step: nodes.Expectation, package: ResolvedPackage, rules: Collection[str]
+    name: str, span: Span, package: ResolvedPackage, rules: Collection[str]
 ) -> Diagnostic:
     near = [rule.name for rule in package.rules] if "." not in name else sorted(rules)
     return complaint(
         "unknown-rule",
         f"there is no rule `{name}`",
-        step.span,
+        span,
         help=did_you_mean(name, near) or "a rule of another package is `package.rule`",
     )

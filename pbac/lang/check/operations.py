@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, replace
 from typing import Any, Final
@@ -12,7 +13,9 @@ from pbac.base.suggest import did_you_mean
 from pbac.lang import nodes
 from pbac.lang.check.checking import Checking, check_tier, described, warn_of_strangers
 from pbac.lang.evaluate.functions import FUNCTIONS, Function, function_of
+from pbac.lang.evaluate.networks import within
 from pbac.lang.evaluate.regex_syntax import PatternError
+from pbac.lang.evaluate.truth import UNKNOWN
 from pbac.lang.kinds.kinds import ANY, Kind, accepts, alike, misfits, option, options, strangers
 from pbac.model.values import Value
 
@@ -29,6 +32,8 @@ def check_operation(operation: nodes.Operation, kinds: list[Kind], checking: Che
     if _operands_fit(operation, function, kinds, checking):
         if operation.name in _SPECIAL:
             _SPECIAL[operation.name](operation, kinds, checking)
+        if operation.name == "within":
+            _check_folder(operation.operands[1], checking)
         if function.prepare is not None:
             _check_constants(operation, function, checking)
     return Kind(word=function.result)
@@ -55,7 +60,14 @@ def _instead(operation: nodes.Operation, kind: Kind, function: Function, word: s
     if word == "version":
         return 'a version is compared with a version: `v"2.1"`'
     if kind.word == "tier":
-        return f"tiers are compared in the target: `for tier {operation.name} …`"
+        named = [each.value for each in operation.operands[1:] if isinstance(each, nodes.Literal)]
+        tier = named[0] if named else "…"
+        return f"tiers are compared in the target: `for tier {operation.name} {tier}`"
+    first, last = operation.operands[0], operation.operands[-1]
+    if word == "list" and isinstance(last, nodes.Literal):
+        written = _written(last.value)[1:-1]
+        is_address = isinstance(first, nodes.Path) and first.text() == "env.ip"
+        return f"write `in cidr {written}`" if is_address else f"it takes a list: `[{written}]`"
     if kind.word == "list":
         return "compare lists with `in`, `contains`, `intersects` or `subset of`"
     if kind.word == "record":
@@ -99,8 +111,23 @@ def _items(side: _Side) -> list[_Side]:
 def _compare(operation: nodes.Operation, kinds: list[Kind], checking: Checking) -> None:
     left, right = _sides(operation, kinds)
     _check_alike(left, right, operation.span, checking)
+    for one, other in ((left, right), (right, left)):
+        _check_fallback(one.expression, other, checking)
     if operation.name in ("==", "!="):
         _check_listed(left, right, checking)
+
+
+def _check_fallback(expression: nodes.Expression, other: _Side, checking: Checking) -> None:
+    """A default that stands in for nothing: the comparison is unknown with it, as without."""
+    fallback = expression.fallback if isinstance(expression, nodes.Default) else None
+    if not isinstance(fallback, nodes.Literal) or fallback.kind == "null":
+        return
+    side = _Side(expression=fallback, kind=Kind(word=fallback.kind))
+    told = any(each.span == fallback.span for each in checking.found)
+    if not told and not alike(side.kind, other.kind):
+        message = f"the default is {side}, which can never be compared with {other}"
+        help_ = _remedy(side, other)
+        checking.complain("unlike-kinds", message, fallback.span, help=help_)
 
 
 def _membership(operation: nodes.Operation, kinds: list[Kind], checking: Checking) -> None:
@@ -114,6 +141,8 @@ def _membership(operation: nodes.Operation, kinds: list[Kind], checking: Checkin
 def _contains(operation: nodes.Operation, kinds: list[Kind], checking: Checking) -> None:
     whole, part = _sides(operation, kinds)
     if whole.kind.word == "any":
+        for item in _items(whole):
+            _check_alike(part, item, part.expression.span, checking)
         return
     found = {word: each for word in ("list", "string") if (each := option(whole.kind, word))}
     if not found:
@@ -169,14 +198,26 @@ _SPECIAL: Final[Mapping[str, Callable[[nodes.Operation, list[Kind], Checking], N
 def _check_alike(left: _Side, right: _Side, span: Span, checking: Checking) -> None:
     if not alike(left.kind, right.kind):
         message = f"{left} can never be compared with {right}"
-        checking.complain("unlike-kinds", message, span, help=_remedy(left.kind, right.kind))
+        checking.complain("unlike-kinds", message, span, help=_remedy(left, right))
         return
+    for side in (left, right):
+        if help_ := _PART_BY_PART.get(side.kind.word):
+            message = f"{side} equals nothing, so this is never true"
+            checking.complain("unlike-kinds", message, side.expression.span, help=help_)
+            return
     for one, other in ((left, right), (right, left)):
         wanted = next((each.word for each in options(other.kind)), "string")
         warn_of_strangers(one.expression, strangers(one.kind, other.kind), wanted, checking)
         named = other.expression
         if isinstance(named, nodes.Literal) and (one.kind.word, named.kind) == ("tier", "string"):
             check_tier(str(named.value), named.span, checking)
+
+
+_PART_BY_PART: Final[Mapping[str, str]] = {
+    "list": "ask `intersects` for some of its items, `subset of` for all of them",
+    "record": "compare its fields: `any item in …: item.name == …`",
+}
+"""Kind that equals nothing, not even itself (Law 3) → what to write instead."""
 
 
 def _check_listed(left: _Side, right: _Side, checking: Checking) -> None:
@@ -219,26 +260,62 @@ def _written(value: Value) -> str:
 
 
 _REMEDIES: Final[Mapping[frozenset[str], str]] = {
-    frozenset({"string", "number"}): 'there is no coercion: write `"3"` or `3`, as the value is',
+    frozenset({"string", "number"}): "there is no coercion: a number is compared with a number",
     frozenset({"version", "string"}): 'write a version as `v"2.1"`',
     frozenset({"date", "string"}): "write a date without quotes: `2026-07-06`",
     frozenset({"datetime", "string"}): "write a moment without quotes: `2026-07-06T09:00:00Z`",
     frozenset({"datetime", "date"}): "compare a date with `env.today`",
     frozenset({"address", "string"}): 'one address has many spellings: write `in cidr "10.0.0.1"`',
     frozenset({"duration", "number"}): "write a duration with its unit: `15m`",
+    frozenset({"duration", "string"}): "write a duration with its unit, without quotes: `15m`",
     frozenset({"duration", "any"}): "arguments, facts and data hold numbers: compare with a number",
     frozenset({"datetime", "any"}): "arguments, facts and data hold texts and numbers, not moments",
 }
 
 
-def _remedy(left: Kind, right: Kind) -> str | None:
-    words = frozenset({left.word, right.word})
+def _remedy(left: _Side, right: _Side) -> str | None:
+    words = frozenset({left.kind.word, right.kind.word})
     if "null" in words and "union" not in words:
         return "what nobody knows is missing, not null: ask `has`"
+    for side in (left, right):
+        written, rewrite = side.expression, _REWRITTEN.get(words)
+        if isinstance(written, nodes.Literal) and rewrite and (help_ := rewrite(written.value)):
+            return help_
     return _REMEDIES.get(words)
 
 
+def _number_or_text(value: Value) -> str | None:
+    if not isinstance(value, str):
+        return f'there is no coercion: write `"{json.encode(value).decode()}"`, in quotes'
+    if _NUMBER.fullmatch(value):
+        return f"there is no coercion: write `{value}`, without quotes"
+    return None
+
+
+def _duration(value: Value) -> str | None:
+    text = isinstance(value, str) and _DURATION.fullmatch(value)
+    return f"write `{value}`, without quotes" if text else None
+
+
+_NUMBER: Final = re.compile(r"-?(?:0|[1-9][0-9]{0,15})(?:\.[0-9]{1,15})?")
+_DURATION: Final = re.compile(r"[0-9]{1,9}[smhdw]")
+
+_REWRITTEN: Final[Mapping[frozenset[str], Callable[[Value], str | None]]] = {
+    frozenset({"string", "number"}): _number_or_text,
+    frozenset({"duration", "string"}): _duration,
+}
+"""What was written, as it should be; None where that is not the slip."""
+
+
 # --- constants -------------------------------------------------------------------------------
+
+
+def _check_folder(folder: nodes.Expression, checking: Checking) -> None:
+    """A path lies within itself, unless it is none that can be told by its text."""
+    if isinstance(folder, nodes.Literal) and within(folder.value, folder.value) is UNKNOWN:
+        message = f"no path is known to lie within `{folder.value}`"
+        help_ = "write an absolute path without `..`, `\\` and `%`: `/srv/space`"
+        checking.complain("bad-folder", message, folder.span, help=help_)
 
 
 def _check_constants(operation: nodes.Operation, function: Function, checking: Checking) -> None:
@@ -253,7 +330,7 @@ def _check_constants(operation: nodes.Operation, function: Function, checking: C
         function.prepare(*constants)
     except PatternError as error:
         span = _inside(operation.operands[1].span, str(constants[0]), error.position)
-        checking.complain("bad-pattern", error.message, span)
+        checking.complain("bad-pattern", error.message, span, help=error.help)
     except ValueError:
         code, message, help_ = _UNUSABLE[operation.name]
         message = message.format(constants[0])

@@ -66,6 +66,13 @@ def _take(
     name = step_key(step)
     place = None if walk.place is None or name is None else (*walk.place, name)
     present = place in checking.known.present
+    if isinstance(name, int) and name < 0:
+        message, help_ = f"`{name}` is no place in a list", "places count from 0, from the front"
+        walk.kind, walk.place = (
+            checking.complain("unlike-kinds", message, step.span, help=help_),
+            None,
+        )
+        return
     walk.kind = _stepped(step, key, present=present, walk=walk, checking=checking)
     walk.place = place
     walk.text += f".{name}" if isinstance(name, str) else "[…]"

@@ -37,6 +37,11 @@ Matcher: TypeAlias = Callable[[str], bool]
 
 PatternError = regex_syntax.PatternError
 
+_SMALLER = (
+    'look for the plain part with `contains "…"`, repeat less (`{4,}` for `{16}`), or split it '
+    "into several patterns joined by `or`"
+)
+
 # --- globs ---------------------------------------------------------------------------------
 
 
@@ -268,7 +273,9 @@ class _Positions:
         """The piece for one node of the pattern's syntax."""
         self.visits += 1
         if self.visits > AUTOMATON_NODES_MAX:
-            raise PatternError("the pattern is too large once its repetitions are written out", 0)
+            raise PatternError(
+                "the pattern is too large once its repetitions are written out", 0, _SMALLER
+            )
         match node:
             case Set():
                 bit = 1 << len(self.sets)
@@ -342,7 +349,9 @@ def _determined(positions: _Positions, accepting: int) -> Automaton:
             row.append(numbers[target])
         rows.append(tuple(row))
         if len(queue) > AUTOMATON_STATES_MAX:
-            raise PatternError(f"the pattern needs more than {AUTOMATON_STATES_MAX} states", 0)
+            raise PatternError(
+                f"the pattern needs more than {AUTOMATON_STATES_MAX} states", 0, _SMALLER
+            )
     starts = tuple(alike)
     classes = tuple(class_masks.index(mask) for mask in alike.values())
     ascii_ = tuple(classes[bisect_right(starts, code) - 1] for code in range(128))

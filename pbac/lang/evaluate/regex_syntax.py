@@ -28,8 +28,9 @@ Ranges: TypeAlias = tuple[tuple[int, int], ...]
 class PatternError(ValueError):
     """A pattern that cannot be used. `position` is a character offset into the pattern."""
 
-    def __init__(self, message: str, position: int) -> None:
+    def __init__(self, message: str, position: int, help_text: str | None = None) -> None:
         super().__init__(message)
+        self.help = help_text
         self.message = message
         self.position = position
 

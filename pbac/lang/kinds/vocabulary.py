@@ -36,12 +36,14 @@ class KnownTool:
 
     Attributes:
         arguments: a record; what has a default at its top is always there, for it is filled in.
+        needed: the arguments that every call has to bring: required, and without a default.
         facts: a closed record of the declared facts.
         scope: the OAuth scope a call needs, or None where nobody says.
     """
 
     name: str
     arguments: Kind
+    needed: tuple[str, ...]
     facts: Kind
     scope: str | None
 
@@ -149,9 +151,13 @@ def _tool(name: str, tree: Any) -> KnownTool:
         fact: _read(kind_of_schema, each, f"the fact `{fact}` of the tool `{name}`")
         for fact, each in tree.get("facts", {}).items()
     }
+    schema = tree["inputSchema"]
+    arguments = _read(_arguments, schema, f"`inputSchema` of the tool `{name}`")
+    filled = _defaults(schema)
     return KnownTool(
         name=name,
-        arguments=_read(_arguments, tree["inputSchema"], f"`inputSchema` of the tool `{name}`"),
+        arguments=arguments,
+        needed=tuple(each for each in sorted(arguments.required or ()) if each not in filled),
         facts=Kind(word="record", fields=facts),
         scope=tree.get("scope"),
     )
@@ -172,16 +178,21 @@ def _arguments(schema: dict[str, Any]) -> Kind:
         raise JsonSchemaError('it does not say `"type": "object"`')
     if kind.fields is None:
         kind = Kind(word="record", fields={}, rest=UNDECLARED, required=frozenset())
-    defaults = {
-        name: each["default"]
-        for name, each in (schema.get("properties") or {}).items()
-        if isinstance(each, dict) and "default" in each
-    }
+    defaults = _defaults(schema)
     filled = {
         name: _filled(field, defaults[name]) if name in defaults else field
         for name, field in (kind.fields or {}).items()
     }
     return replace(kind, fields=filled, required=(kind.required or frozenset()) | set(defaults))
+
+
+def _defaults(schema: dict[str, Any]) -> dict[str, Any]:
+    """The defaults at the top, which are filled in before anybody decides."""
+    return {
+        name: each["default"]
+        for name, each in (schema.get("properties") or {}).items()
+        if isinstance(each, dict) and "default" in each
+    }
 
 
 def _filled(field: Kind, default: Any) -> Kind:

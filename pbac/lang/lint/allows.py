@@ -30,7 +30,9 @@ _TEXT_OR_COMMENT: Final = re.compile(
 )
 """As the grammar has them: a `#` within a text begins no comment."""
 
-_OURS: Final = re.compile(r"#\s*pbac:\s*(?P<word>\S*)\s*(?P<code>\S*)\s*(?P<reason>.*)")
+_OURS: Final = re.compile(
+    r"#\s*pbac:\s*(?P<word>\S*)\s*(?P<code>\S*)\s*(?P<reason>.*)", re.IGNORECASE
+)
 _HOW: Final = "write `# pbac: allow code reason`"
 
 
@@ -51,12 +53,12 @@ def read_allows(
     allows: list[Allow] = []
     mistakes: list[Diagnostic] = []
     for source in sources:
-        if "pbac:" not in source.text:
+        if "pbac:" not in source.text.lower():
             continue
         for match in _TEXT_OR_COMMENT.finditer(source.text):
             ours = _OURS.match(match["comment"] or "")
-            if ours is None:
-                continue
+            if ours is None or ("pbac:" not in ours[0] and ours["word"].lower() != "allow"):
+                continue  # a comment in words, `# PBAC: what agents may do`
             mistake = _mistake(ours, codes)
             if mistake is None:
                 allows.append(_allow(source, match.start(), ours))
@@ -73,10 +75,16 @@ def read_allows(
 def _mistake(ours: re.Match[str], codes: Mapping[str, Code]) -> tuple[str, str, str] | None:
     """Message, help and the group to underline, or None for a comment that is sound."""
     word, code = ours["word"], ours["code"]
+    if not ours[0].lstrip("# \t").startswith("pbac:") or (
+        word != "allow" and word.lower() == "allow"
+    ):
+        return "this is written in small letters", _HOW, "word"
     if word != "allow":
         return f"`{word}` is not known after `pbac:`", _HOW, "word"
     if not code:
         return "this `allow` does not say what", _HOW, "word"
+    if "," in code:
+        return "an `allow` is of one code", "write one comment for each code", "code"
     if code not in codes:
         help_ = did_you_mean(code, codes) or "codes stand in brackets behind each finding"
         return f"there is no code `{code}`", help_, "code"

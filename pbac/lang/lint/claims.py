@@ -30,6 +30,7 @@ from pbac.lang.evaluate.functions import is_version
 from pbac.lang.evaluate.paths import children, paths_in
 from pbac.lang.evaluate.targets import texts
 from pbac.lang.evaluate.truth import Truth
+from pbac.lang.lint.results import never_holds
 from pbac.model.request import DecisionRequest
 
 Shape: TypeAlias = Any
@@ -97,7 +98,7 @@ class Opaque(Claim):
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Never(Claim):
-    """False of every request; `certain` is False where it is unknown of every request instead."""
+    """True of no request; `certain` where it is false of every one, and never unknown."""
 
     certain: bool
 
@@ -185,6 +186,8 @@ def _claims(expression: nodes.Expression, *, negated: bool) -> list[Claim]:
             subject = shape_of(expression)
             return [OneOf(span=expression.span, subject=subject, kind="boolean", values=value)]
         case nodes.Operation():
+            if never_holds(expression, negated=negated):
+                return [Never(span=expression.span, certain=False)]
             claim = _comparison(expression, negated=negated) or _membership(
                 expression, negated=negated
             )

@@ -22,6 +22,7 @@ ERRORS: Final[Mapping[str, str]] = {
     "bad-count": "Not a whole number within the bounds of its place.",
     "bad-data": "A data document is not JSON the gateway accepts.",
     "bad-duty": "A duty names what it cannot be about, or asks for what nobody could do.",
+    "bad-folder": "A folder after `within` that no path is known to lie in: relative, with `..`.",
     "bad-interpolation": "Only a plain path may stand in the braces of a text.",
     "bad-network": "Not a network address with its length, or host bits are set.",
     "bad-pattern": (

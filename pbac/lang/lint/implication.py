@@ -6,8 +6,21 @@ from collections.abc import Iterable, Sequence
 from itertools import combinations
 from typing import Final
 
+from pbac.base.source import Span
+from pbac.lang import nodes
 from pbac.lang.evaluate.targets import SEPARATORS, names_matcher
-from pbac.lang.lint.claims import Between, Claim, Either, Named, Never, NoneOf, OneOf, Opaque
+from pbac.lang.lint.claims import (
+    Between,
+    Claim,
+    Either,
+    Named,
+    Never,
+    NoneOf,
+    OneOf,
+    Opaque,
+    Shape,
+    shape_of,
+)
 
 _ONE_NAME: Final = frozenset({"tool", "scope", "server", "resource", "prompt"})
 """Targets about a field that holds one name: two of them are about the same name."""
@@ -17,6 +30,19 @@ _ONE_CALLER: Final = frozenset({"agent", "kind", "provider"})
 
 _METHODS: Final = frozenset({"tool", "resource", "prompt"})
 """Targets that no request meets together: its method is about one of them."""
+
+
+_NOWHERE: Final = Span("", 0, 0, 1, 1)
+
+
+def _field_of_call(name: str) -> Shape:
+    return shape_of(
+        nodes.Path(span=_NOWHERE, root="call", steps=(nodes.Field(span=_NOWHERE, name=name),))
+    )
+
+
+_FIELDS: Final = {name: _field_of_call(name) for name in ("tool", "server")}
+"""Targets that are about a field of the call which conditions can also read."""
 
 
 def all_follow(wanted: Iterable[Claim], given: Sequence[Claim]) -> bool:
@@ -106,7 +132,37 @@ def never_true(claims: Sequence[Claim], *, permit: bool) -> Claim | None:
             for value in sets[0].values
         ):
             return values[-1]
+    return _never_beside(claims)
+
+
+def _never_beside(claims: Sequence[Claim]) -> Claim | None:
+    """A claim about a value that another says is not there, of another kind, or another name."""
+    values = [claim for claim in claims if isinstance(claim, OneOf | NoneOf | Between)]
+    for value in values:
+        for other in claims:
+            if isinstance(other, Opaque) and _denies(other, value):
+                return max(value, other, key=lambda claim: claim.span.start)
+            if isinstance(other, Named) and isinstance(value, OneOf) and _misses(other, value):
+                return value
     return None
+
+
+def _denies(told: Opaque, value: OneOf | NoneOf | Between) -> bool:
+    """`not has x`, or `x is string` of a number: what is said of `x` is unknown then."""
+    match told.shape:
+        case ("Has", path) if told.negated:
+            return bool(path == value.subject)
+        case ("IsKind", path, (_, kind), (_, opposite)) if told.negated == opposite:
+            return bool(path == value.subject) and kind != _kind(value)
+    return False
+
+
+def _misses(target: Named, value: OneOf) -> bool:
+    """`on tool x` beside `call.tool == "y"`."""
+    if value.subject != _FIELDS.get(target.what):
+        return False
+    fits = names_matcher(target.what, target.names, target.without)
+    return not any(isinstance(each, str) and fits(each) for each in value.values)
 
 
 def certainly_false(claims: Sequence[Claim]) -> Claim | None:

@@ -14,6 +14,7 @@ from pbac.lang.lint.globs import permits_everything, unconfined_globs
 from pbac.lang.lint.linting import Finding, Linting
 from pbac.lang.lint.pairs import duplicates, shadowed
 from pbac.lang.lint.rules import (
+    absent_agent_fields,
     absent_users,
     contradictions,
     expired,
@@ -51,6 +52,11 @@ def _note(meaning: str, find: Find) -> Lint:
 
 
 LINTS: Final[Mapping[str, Lint]] = {
+    "agent-field-may-be-absent": _warning(
+        "A forbid reads what many agents lack (`owner`, `provider`, …), and applies to all of "
+        "them: say whether that is meant.",
+        absent_agent_fields,
+    ),
     "caller-only": _warning(
         "A forbid or require names an agent in a condition, which looks at the caller only: "
         "`for` looks at every actor of the chain.",
@@ -121,6 +127,11 @@ LINTS: Final[Mapping[str, Lint]] = {
     ),
     "unknown-exception": _warning(
         "`except` a name that no tool has; a similar one there is.", None
+    ),
+    "unlike-given": _warning(
+        "A test gives a field of the request a value of a kind it never has, which is unknown: a "
+        "`=> deny` then passes for the wrong reason.",
+        None,
     ),
     "unneeded-scope": _warning("A scope that no tool of the rule's servers needs.", None),
     "untested-rule": _note("A rule that no test of its package could meet.", untested_rules),

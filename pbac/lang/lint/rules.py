@@ -123,6 +123,33 @@ def absent_users(linting: Linting) -> Iterator[Finding]:
                 )
 
 
+OPTIONAL_FIELDS: Final = frozenset(
+    {"owner", "provider", "model", "publisher", "software_id", "software_version"}
+)
+"""Fields of `agent` that many agents lack: nobody said, or nobody verified (Law 8)."""
+
+
+def absent_agent_fields(linting: Linting) -> Iterator[Finding]:
+    """What nobody verified of an agent is missing: a forbid then applies to all of those."""
+    for rule in rules_of(linting, "forbid"):
+        expressions = [condition.expression for condition in rule.conditions]
+        asked = {
+            part.path.text()
+            for whole in expressions
+            for part in walk(whole)
+            if isinstance(part, nodes.Has)
+        }
+        for path in (path for whole in expressions for path in _without_default(whole)):
+            name, text = path.text().removeprefix("agent."), path.text()
+            if path.root == "agent" and name in OPTIONAL_FIELDS and text not in asked:
+                yield Finding(
+                    f"many agents have no `{text}`, and `{rule.name}` then forbids",
+                    path.span,
+                    f"write `has {text} and …`, or `default` after the path; `not has {text} or …` "
+                    "says that this is meant",
+                )
+
+
 def _asks_for_user(expression: nodes.Expression) -> bool:
     return isinstance(expression, nodes.Has) and expression.path.root == "user"
 

@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
+from dataclasses import replace
 from typing import Any, Final, TypeAlias, cast
 
 from pbac.lang import nodes
 from pbac.lang.syntax.expressions import member, path, word
-from pbac.lang.syntax.literals import moment, scalar, string
+from pbac.lang.syntax.literals import SCALARS, moment, scalar, string
 from pbac.lang.syntax.reading import Reading
 from pbac.lang.syntax.tree import Branch, Part, Token
 
@@ -59,17 +60,61 @@ def _bare(reading: Reading, part: Part) -> str:
 
 def _given(reading: Reading, branch: Branch) -> nodes.Given:
     root, value = branch.children
-    members = record(reading, cast("Branch", value))
-    bare = tuple(_bare_members(reading, cast("Branch", value)))
-    return nodes.Given(span=reading.span(branch), what=word(root), value=members, bare=bare)
+    return _given_record(reading, branch, word(root), cast("Branch", value))
 
 
-def _bare_members(reading: Reading, branch: Branch) -> Iterator[str]:
-    """The names of a record's members whose values are names too."""
-    for pair in branch.children:
-        key, value = cast("Branch", pair).children
-        if isinstance(value, Token):
-            yield member(reading, cast("Token", key))
+def _given_record(
+    reading: Reading, branch: Branch, what: str, value: Branch, name: str = ""
+) -> nodes.Given:
+    members = record(reading, value)
+    return nodes.Given(
+        span=reading.span(branch),
+        what=what,
+        value=members,
+        name=name,
+        stated=_stated(reading, value, members),
+    )
+
+
+def _stated(reading: Reading, part: Part, value: Any) -> nodes.Stated:
+    """How a value is written, part by part; the values were read before."""
+    kind, parts = _written(reading, part, value)
+    return nodes.Stated(span=reading.span(part), kind=kind, value=value, parts=parts)
+
+
+def _written(reading: Reading, part: Part, value: Any) -> _Parts:
+    return (
+        _PARTS[str(part.data)](reading, part, value) if isinstance(part, Branch) else ("name", ())
+    )
+
+
+_Parts: TypeAlias = tuple[str, tuple[nodes.Stated, ...]]
+
+
+def _of_scalar(_reading: Reading, part: Branch, _value: Any) -> _Parts:
+    return SCALARS[cast("Token", part.children[0]).type][0], ()
+
+
+def _of_list(reading: Reading, part: Branch, value: Any) -> _Parts:
+    items = zip(part.children, value, strict=True)
+    return "list", tuple(_stated(reading, item, each) for item, each in items)
+
+
+def _of_record(reading: Reading, part: Branch, value: Any) -> _Parts:
+    members = []
+    for pair in part.children:
+        key, written = cast("Branch", pair).children
+        name = str(member(reading, cast("Token", key)))
+        stated = _stated(reading, written, value[name])
+        members.append(replace(stated, name=name, name_span=reading.span(key)))
+    return "record", tuple(members)
+
+
+_PARTS: Final[dict[str, Callable[[Reading, Branch, Any], _Parts]]] = {
+    "scalar": _of_scalar,
+    "literal_list": _of_list,
+    "literal_record": _of_record,
+}
 
 
 def _given_now(reading: Reading, branch: Branch) -> nodes.Given:
@@ -79,12 +124,7 @@ def _given_now(reading: Reading, branch: Branch) -> nodes.Given:
 
 def _given_tool(reading: Reading, branch: Branch) -> nodes.Given:
     tool, value = branch.children
-    return nodes.Given(
-        span=reading.span(branch),
-        what="tool",
-        value=record(reading, cast("Branch", value)),
-        name=_bare(reading, tool),
-    )
+    return _given_record(reading, branch, "tool", cast("Branch", value), _bare(reading, tool))
 
 
 def _given_no_user(reading: Reading, branch: Branch) -> nodes.Given:
@@ -134,6 +174,7 @@ def _outcome(reading: Reading, branch: Branch) -> dict[str, Any]:
     return {
         "outcome": "permit" if branch.data == "expect_permit" else "deny",
         "by": _references(stated.get("by")),
+        "by_spans": tuple(map(reading.span, stated["by"].children)) if "by" in stated else (),
         "duties": tuple(word(part) for part in duties),
         "unknown": tuple(path(reading, cast("Branch", part)).text() for part in unknown),
     }
