@@ -10,7 +10,8 @@ import click
 from msgspec.structs import replace
 
 from pbac.base.render import PLAIN, STYLES, shown
-from pbac.cli.policy_files import PATH, in_colour, require_policy_set
+from pbac.cli.known_tools import calls_needing
+from pbac.cli.policy_files import PATH, Policies, in_colour, require_policies
 from pbac.cli.request_options import echo_json, request_of, request_options
 
 if TYPE_CHECKING:
@@ -32,7 +33,7 @@ if TYPE_CHECKING:
     "--issue",
     "scope_issued",
     metavar="SCOPE",
-    help="Why a token gets this scope or not; the tool is one that needs it.",
+    help="Why a token gets this scope or not; of the tools that need it, --tool names one.",
 )
 @click.option("--json", "as_json", is_flag=True, help="The explanation as one JSON object.")
 def command(
@@ -46,14 +47,15 @@ def command(
     """  # noqa: D301 - `\b` keeps the lines below it as they are
     if listing and scope_issued is not None:
         raise click.UsageError("--list and --issue are two questions: ask one")
-    policy_set = require_policy_set(path)
+    policies = require_policies(path)
+    policy_set = policies.policy_set
     styles = STYLES if in_colour() else PLAIN
     if scope_issued is not None:
-        explained, text = _issue(policy_set, scope_issued, options, styles)
+        explained, text = _issue(policies, scope_issued, options, styles)
     elif listing:
-        explained, text = _list(policy_set, request_of(policy_set, **options), styles)
+        explained, text = _list(policy_set, request_of(policies, **options), styles)
     else:
-        explained, text = _call(policy_set, request_of(policy_set, **options), styles)
+        explained, text = _call(policy_set, request_of(policies, **options), styles)
     if as_json:
         echo_json(explained)
     else:
@@ -91,17 +93,15 @@ def _list(
 
 
 def _issue(
-    policy_set: PolicySet, scope: str, options: dict[str, Any], styles: Mapping[str, str]
+    policies: Policies, scope: str, options: dict[str, Any], styles: Mapping[str, str]
 ) -> tuple[Any, str]:
-    """A tool that needs the scope is asked for it; without one, some tool that has no name."""
+    """The tools that need the scope are asked for it: the one that is named, or those known."""
     from pbac.model.request import ISSUE
     from pbac.pdp.explain_listing import explain_issue
     from pbac.pdp.explain_text import render_issue
 
-    tool = options["tool"] or ("" if options["file"] else scope)
-    described = {**options, "tool": tool or None, "scope": options["scope"] or scope}
-    request = request_of(policy_set, **described)
-    call = {**request.call, "scope": scope}
+    request = request_of(policies, tool_needed=False, **options)
+    calls = calls_needing(scope, request, policies.servers)
     asked = replace(request, call={"method": ISSUE, "scope": scope})
-    explained = explain_issue(policy_set, asked, [call])
+    explained = explain_issue(policies.policy_set, asked, calls)
     return explained, render_issue(explained, styles)

@@ -16,6 +16,7 @@ from pbac.base.render import PLAIN, STYLES, render
 from pbac.base.source import Span
 
 if TYPE_CHECKING:
+    from pbac.lang.kinds.vocabulary import Vocabulary
     from pbac.pdp.administration import Publication
     from pbac.pdp.policy_set import PolicySet
 
@@ -73,8 +74,16 @@ def find_policy_set(loaded: Loaded) -> PolicySet | None:
     return policy_set_of(compilation) if compilation else None
 
 
-def require_policy_set(path: Path) -> PolicySet:
-    """A policy set to decide with, also when its tests fail: that is when one wants to look.
+@dataclass(frozen=True, slots=True)
+class Policies:
+    """What decides, and what is known about the tools of the servers that have a vocabulary."""
+
+    policy_set: PolicySet
+    servers: Mapping[str, Vocabulary]
+
+
+def require_policies(path: Path) -> Policies:
+    """Policies to decide with, also when their tests fail: that is when one wants to look.
 
     Prints the errors and ends the command with 1 when there is none.
     """
@@ -84,7 +93,8 @@ def require_policy_set(path: Path) -> PolicySet:
         errors = [each for each in loaded.diagnostics if exit_code([each])]
         click.echo(draw(errors, loaded.texts), nl=False, err=True)
         sys.exit(1)
-    return policy_set
+    compilation = loaded.publication.compilation
+    return Policies(policy_set, compilation.schema.servers if compilation else {})
 
 
 def draw(diagnostics: Iterable[Diagnostic], texts: Mapping[str, str]) -> str:

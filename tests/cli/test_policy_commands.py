@@ -351,7 +351,7 @@ def test_explain_says_why_a_tool_is_hidden_or_a_scope_withheld(pbac, folder):
     assert ran.code == 0
     assert ran.out.startswith("permit  `gh:x` by `agent` (read_only)\n")
     assert "→ permit good.read  can be true\n" in ran.out
-    told = pbac("explain", "policies", "--issue", "gh:x", "--json").json
+    told = pbac("explain", "policies", "--issue", "gh:x", "--tool", "get_x", "--json").json
     assert (told["decision"]["effect"], told["calls"][0]["shown"]) == ("deny", False)
     assert pbac("explain", "policies", "--issue", "a", "--list", "--tool", "x").code == 2
 
