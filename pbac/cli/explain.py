@@ -11,8 +11,9 @@ from msgspec.structs import replace
 
 from pbac.base.render import PLAIN, STYLES, shown
 from pbac.cli.known_tools import calls_needing
-from pbac.cli.policy_files import PATH, Policies, in_colour, require_policies
+from pbac.cli.policy_files import PATH, Policies, require_policies
 from pbac.cli.request_options import echo_json, request_of, request_options
+from pbac.cli.streams import in_colour
 
 if TYPE_CHECKING:
     from pbac.model.decision import Decision

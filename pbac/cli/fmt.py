@@ -17,7 +17,8 @@ from pbac.base.diagnostics import PolicyError
 from pbac.base.errors import PbacError
 from pbac.base.render import shown
 from pbac.base.source import Source
-from pbac.cli.policy_files import PATH, draw, in_colour
+from pbac.cli.policy_files import PATH, draw
+from pbac.cli.streams import in_colour
 
 _STDIN: Final = Path("-")
 _DIFF_STYLES: Final = {"---": "", "+++": "", "@": "cyan", "-": "red", "+": "green"}

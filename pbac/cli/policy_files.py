@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 import sys
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, replace
@@ -14,6 +13,7 @@ import click
 from pbac.base.diagnostics import Diagnostic, has_errors
 from pbac.base.render import PLAIN, STYLES, render
 from pbac.base.source import Span
+from pbac.cli.streams import in_colour
 
 if TYPE_CHECKING:
     from pbac.lang.kinds.vocabulary import Vocabulary
@@ -100,11 +100,6 @@ def require_policies(path: Path) -> Policies:
 def draw(diagnostics: Iterable[Diagnostic], texts: Mapping[str, str]) -> str:
     """Diagnostics in full, coloured when somebody looks at a terminal."""
     return render(diagnostics, texts, STYLES if in_colour() else PLAIN)
-
-
-def in_colour() -> bool:
-    """On a terminal, unless `NO_COLOR` is set (https://no-color.org)."""
-    return sys.stdout.isatty() and not os.environ.get("NO_COLOR")
 
 
 def exit_code(diagnostics: Iterable[Diagnostic]) -> int:

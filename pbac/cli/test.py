@@ -13,7 +13,8 @@ import msgspec
 
 from pbac.base.errors import PbacError
 from pbac.base.render import PLAIN, STYLES
-from pbac.cli.policy_files import PATH, in_colour
+from pbac.cli.policy_files import PATH
+from pbac.cli.streams import in_colour
 from pbac.cli.test_report import echo_runs, echo_total, junit, runs_json
 from pbac.cli.test_run import SetRun, Ticked, name_filter, prepare_sets, run_set
 

@@ -8,7 +8,8 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from pbac.base.render import PLAIN, STYLES, as_json, render, shown
-from pbac.cli.policy_files import Loaded, draw, in_colour
+from pbac.cli.policy_files import Loaded, draw
+from pbac.cli.streams import in_colour
 from pbac.cli.test_run import PackageRun, SetRun, excerpt
 from pbac.pdp.expected import as_written
 
