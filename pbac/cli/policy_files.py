@@ -2,16 +2,17 @@
 
 from __future__ import annotations
 
+import re
 import sys
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any, Final
 
 import click
 
 from pbac.base.diagnostics import Diagnostic, has_errors
-from pbac.base.render import PLAIN, STYLES, render
+from pbac.base.render import PLAIN, STYLES, render, shown
 from pbac.base.source import Span
 from pbac.cli.streams import in_colour
 
@@ -19,6 +20,12 @@ if TYPE_CHECKING:
     from pbac.lang.kinds.vocabulary import Vocabulary
     from pbac.pdp.administration import Publication
     from pbac.pdp.policy_set import PolicySet
+
+
+_PLACE: Final = re.compile(r"[^\s`(),:]+(?=:\d+:\d+)")
+"""The name of a file before a line and a column."""
+
+_SETS_NAMED_MAX: Final = 3
 
 
 @dataclass(frozen=True, slots=True)
@@ -40,7 +47,19 @@ class Loaded:
 
     def placed(self, diagnostic: Diagnostic) -> Diagnostic:
         """The same complaint, placed."""
-        return replace(diagnostic, span=self.place(diagnostic.span))
+        return replace(
+            diagnostic,
+            message=self._placed_text(diagnostic.message),
+            help=self._placed_text(diagnostic.help) if diagnostic.help else None,
+            span=self.place(diagnostic.span),
+        )
+
+    def _placed_text(self, text: str) -> str:
+        """With the places within it placed as well."""
+        if not _PLACE.search(text):
+            return text
+        names = {source.name for source in self.publication.sources}
+        return _PLACE.sub(lambda m: self._name(m[0]) if m[0] in names else m[0], text)
 
     def place(self, span: Span) -> Span:
         """The same stretch under a name that an editor finds from the current directory."""
@@ -49,7 +68,7 @@ class Loaded:
     def _name(self, name: str) -> str:
         if name == str(self.path):
             return name
-        return str((self.path.parent if self.path.is_file() else self.path) / name)
+        return str((self.path if self.path.is_dir() else self.path.parent) / name)
 
 
 def load(path: Path) -> Loaded:
@@ -61,9 +80,22 @@ def load(path: Path) -> Loaded:
 
 def load_sets(paths: Iterable[Path]) -> list[Loaded]:
     """The same for every policy set that the paths name: a folder may hold several."""
+    return [load(found) for found in every_set(paths)]
+
+
+def every_set(paths: Iterable[Path]) -> Iterator[Path]:
+    """The policy sets that the paths name; where a folder is several, that is said."""
     from pbac.adapters.policy_folders import policy_sets
 
-    return [load(found) for path in paths for found in policy_sets(path)]
+    for path in paths:
+        found = policy_sets(path)
+        if len(found) > 1:
+            named = ", ".join(f"`{each}`" for each in found[:_SETS_NAMED_MAX])
+            more = ", …" if len(found) > _SETS_NAMED_MAX else ""
+            note = f"note: `{path}` is read as {len(found)} policy sets: {named}{more}"
+            help_ = f"  help: a `.pbac` file directly in `{path}` makes all of it one set"
+            click.echo(f"{shown(note)}\n{shown(help_)}", err=True)
+        yield from found
 
 
 def find_policy_set(loaded: Loaded) -> PolicySet | None:
@@ -107,5 +139,14 @@ def exit_code(diagnostics: Iterable[Diagnostic]) -> int:
     return int(has_errors(diagnostics))
 
 
-PATH = click.Path(path_type=Path)
-"""A folder or file of policies; that it is not there is told as a diagnostic."""
+class _Path(click.Path):
+    """Nothing is asked of the file itself; and no path is not the folder where we stand."""
+
+    def convert(self, value: Any, parameter: Any, context: Any) -> Any:
+        if value in ("", b""):
+            self.fail("PATH is empty", parameter, context)
+        return super().convert(value, parameter, context)
+
+
+PATH = _Path(path_type=Path, readable=False)
+"""A folder or file of policies; that it is not there, or unreadable, is told as a diagnostic."""

@@ -8,8 +8,8 @@ import os
 import sys
 from typing import Final
 
-_UNWRITABLE: Final = frozenset({errno.ENOSPC, errno.EDQUOT, errno.EFBIG, errno.EIO})
-"""Why a write fails, with no file that could be named: disk full, quota, too large, broken."""
+_UNWRITABLE: Final = frozenset({errno.ENOSPC, errno.EDQUOT, errno.EFBIG})
+"""Why a write fails, with no file that could be named: disk full, quota, too large."""
 
 
 def colour() -> bool | None:

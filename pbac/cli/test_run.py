@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from pbac.base.diagnostics import Diagnostic, PolicyError, has_errors
-from pbac.cli.policy_files import Loaded
+from pbac.cli.policy_files import Loaded, every_set
 
 if TYPE_CHECKING:
     from pbac.lang import nodes
@@ -90,9 +90,7 @@ def name_filter(pattern: str | None) -> Wanted:
 
 def prepare_sets(paths: Sequence[Path], wanted: Wanted) -> list[Prepared]:
     """Read and compile every policy set that the paths name."""
-    from pbac.adapters.policy_folders import policy_sets
-
-    return [_prepare(found, wanted) for path in paths for found in policy_sets(path)]
+    return [_prepare(found, wanted) for found in every_set(paths)]
 
 
 def _prepare(path: Path, wanted: Wanted) -> Prepared:

@@ -16,6 +16,7 @@ from pbac.base.errors import PbacError
 from pbac.base.printable import printable
 from pbac.cli.groups import Group
 from pbac.cli.option_values import command_words, named_value
+from pbac.cli.policy_files import PATH
 
 if TYPE_CHECKING:
     from pbac.app.tool_import import Imported, Listed
@@ -24,7 +25,6 @@ if TYPE_CHECKING:
     from pbac.lang.kinds.vocabulary import KnownTool, Vocabulary
 
 _FILE = click.Path(dir_okay=False, path_type=Path)
-_PATH = click.Path(path_type=Path)
 _OUTPUT_DEFAULT: Final = "policies/tools/SERVER.json"
 
 
@@ -192,7 +192,7 @@ def _echo(imported: Imported) -> None:
 
 
 @command.command("show")
-@click.argument("path", type=_PATH)
+@click.argument("path", type=PATH)
 @click.option("--json", "as_json", is_flag=True, help="One JSON array.")
 def show(path: Path, *, as_json: bool) -> None:
     """Print the tools of a vocabulary file, or of all in a policy folder, with what they take."""
