@@ -9,6 +9,7 @@ import click
 
 from pbac.base.json import encode
 from pbac.base.render import shown
+from pbac.cli.duty_refusal import refusal
 from pbac.cli.policy_files import PATH, require_policies
 from pbac.cli.request_options import echo_json, request_of, request_options
 
@@ -53,4 +54,7 @@ def _lines(decision: Decision) -> list[str]:
         for duty in decision.duties
     ]
     told = [f"  {word:<8}  {shown(text)}" for word, text in rows if text]
+    refused = refusal(decision)
+    if refused:
+        duties.append(f"  {'refused':<8}  {shown(refused)}")
     return [f"{effect}  {decision.cause}", *told[:1], *duties, *told[1:]]

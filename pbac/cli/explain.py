@@ -10,13 +10,13 @@ import click
 from msgspec.structs import replace
 
 from pbac.base.render import PLAIN, STYLES, shown
+from pbac.cli.duty_refusal import refusal
 from pbac.cli.known_tools import calls_needing
 from pbac.cli.policy_files import PATH, Policies, require_policies
 from pbac.cli.request_options import echo_json, request_of, request_options
 from pbac.cli.streams import in_colour
 
 if TYPE_CHECKING:
-    from pbac.model.decision import Decision
     from pbac.model.request import DecisionRequest
     from pbac.pdp.policy_set import PolicySet
 
@@ -70,17 +70,9 @@ def _call(
     from pbac.pdp.explain_text import render_explanation
 
     explained = explain(policy_set, request)
-    return explained, render_explanation(explained, styles) + conflict(explained.decision)
-
-
-def conflict(decision: Decision) -> str:
-    """Why the gateway would refuse what policy permits: duties that do not go together."""
-    from pbac.duties.table import DutyConflict, join
-
-    joined = join(decision.duties) if decision.permitted else None
-    if not isinstance(joined, DutyConflict):
-        return ""
-    return f"  refused   {shown(joined.message)}\n"
+    refused = refusal(explained.decision)
+    told = f"  {'refused':<8}  {shown(refused)}\n" if refused else ""
+    return explained, render_explanation(explained, styles) + told
 
 
 def _list(
