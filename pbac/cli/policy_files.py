@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import re
 import sys
 from collections.abc import Iterable, Iterator, Mapping
@@ -12,8 +13,10 @@ from typing import TYPE_CHECKING, Any, Final
 import click
 
 from pbac.base.diagnostics import Diagnostic, has_errors
+from pbac.base.errors import PbacError
+from pbac.base.limits import POLICY_FILE_BYTES_MAX
 from pbac.base.render import PLAIN, STYLES, render, shown
-from pbac.base.source import Span
+from pbac.base.source import Source, Span
 from pbac.cli.streams import in_colour
 
 if TYPE_CHECKING:
@@ -66,16 +69,33 @@ class Loaded:
         return replace(span, source=self._name(span.source))
 
     def _name(self, name: str) -> str:
-        if name == str(self.path):
+        if name == str(self.path) or self.path == STDIN:
             return name
         return str((self.path if self.path.is_dir() else self.path.parent) / name)
 
 
+STDIN: Final = Path("-")
+
+
 def load(path: Path) -> Loaded:
-    """Read, compile and test what a path names."""
+    """Read, compile and test what a path names; `-` is one file from standard input."""
     from pbac.adapters.policy_directory import load_policies
 
+    if path == STDIN:
+        return Loaded(path, _publication_of(sys.stdin.buffer.read(POLICY_FILE_BYTES_MAX + 1)))
     return Loaded(path, load_policies(path))
+
+
+def _publication_of(data: bytes) -> Publication:
+    from pbac.pdp.administration import prepare
+
+    if len(data) > POLICY_FILE_BYTES_MAX:
+        raise PbacError(f"standard input is larger than {POLICY_FILE_BYTES_MAX} bytes")
+    try:
+        return prepare([Source("stdin", data.decode("utf-8-sig"))])
+    except UnicodeDecodeError as error:
+        message = f"standard input is not UTF-8 at byte {error.start}"
+        raise PbacError(message, help="save it as UTF-8") from None
 
 
 def load_sets(paths: Iterable[Path]) -> list[Loaded]:
@@ -145,6 +165,8 @@ class _Path(click.Path):
     def convert(self, value: Any, parameter: Any, context: Any) -> Any:
         if value in ("", b""):
             self.fail("PATH is empty", parameter, context)
+        if "://" in str(value) and not os.path.lexists(value):
+            self.fail(f"`{value}` is an address, and a folder or file is wanted")
         return super().convert(value, parameter, context)
 
 

@@ -13,6 +13,7 @@ import msgspec
 
 from pbac.base.errors import PbacError
 from pbac.base.render import PLAIN, STYLES
+from pbac.cli.option_values import WholeNumber
 from pbac.cli.policy_files import PATH
 from pbac.cli.streams import in_colour
 from pbac.cli.test_report import echo_runs, echo_total, echo_untested, junit, runs_json
@@ -34,7 +35,7 @@ _PROGRESS_MIN = 500
 @click.option("--coverage", is_flag=True, help="Tell how much of every rule the tests have seen.")
 @click.option(
     "--coverage-min",
-    type=click.IntRange(0, 100),
+    type=WholeNumber(0, 100),
     metavar="PERCENT",
     help="End with 1 below this coverage, in any set.",
 )

@@ -208,6 +208,20 @@ def show(path: Path, *, as_json: bool) -> None:
 
 
 def _vocabularies(path: Path) -> list[Vocabulary]:
+    from pbac.base.diagnostics import PolicyError
+
+    try:
+        vocabularies = _read_vocabularies(path)
+    except PolicyError as error:  # its place is the file, which the message names
+        first = error.diagnostics[0]
+        raise PbacError(first.message, help=first.help) from None
+    if not vocabularies:
+        help_ = "write one with `pbac tools import SOURCE --server NAME`"
+        raise PbacError(f"there is no vocabulary in `{path}`", help=help_)
+    return vocabularies
+
+
+def _read_vocabularies(path: Path) -> list[Vocabulary]:
     from pbac.adapters.policy_directory import read_tools
     from pbac.adapters.vocabulary_files import decode_vocabularies
     from pbac.base.diagnostics import PolicyError
@@ -225,9 +239,6 @@ def _vocabularies(path: Path) -> list[Vocabulary]:
     vocabularies = list(read_vocabularies(trees, found).values())
     if found:
         raise PolicyError(found)
-    if not vocabularies:
-        help_ = "write one with `pbac tools import SOURCE --server NAME`"
-        raise PbacError(f"there is no vocabulary in `{path}`", help=help_)
     return vocabularies
 
 

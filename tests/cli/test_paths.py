@@ -114,3 +114,41 @@ def test_that_a_folder_is_several_sets_is_said(pbac, mail):
         assert "a `.pbac` file directly in `mail` makes all of it one set" in ran.err
     assert told not in pbac("check", "mail/core").err
     assert pbac("check", "mail", "--format", "json").json
+
+
+# --- other things that are typed ---------------------------------------------------------------
+
+
+def test_check_reads_standard_input(pbac, folder):
+    ran = pbac("check", "-", stdin=GOOD.encode())
+    assert ran.code == 0
+    assert "-  " in ran.out
+    ran = pbac("check", "-", "--format", "line", stdin=b"package a\npermit\n")
+    assert ran.code == 1
+    assert ran.out.startswith("stdin:")
+    assert "not UTF-8" in pbac("check", "-", stdin=b"\xff").err
+
+
+@pytest.mark.parametrize(
+    ("arguments", "told"),
+    [
+        (("check", "ftp://x"), "`ftp://x` is an address"),
+        (("check", "--json", "good.pbac"), "write --format json"),
+        (("chekc", "good.pbac"), "Did you mean 'check'?"),
+        (("test", "good.pbac", "--coverage-min", "x"), "'x' is not a valid whole number"),
+    ],
+)
+def test_a_command_line_that_cannot_be_is_told_plainly(pbac, folder, arguments, told):
+    ran = pbac(*arguments)
+    assert ran.code == 2
+    assert told in " ".join(ran.err.split())
+
+
+def test_json_that_is_none_is_told_in_words_of_json(pbac, folder):
+    ran = pbac("eval", "good.pbac", "--tool", "y", "--args", "{a:1}")
+    assert "`--args`: a name in double quotes is missing at line 1 column 2" in ran.err
+
+
+def test_a_vocabulary_that_is_none_is_named_once(pbac, folder):
+    (folder / "bad.json").write_text("{")
+    assert pbac("tools", "show", "bad.json").err.count("bad.json") == 1
