@@ -296,3 +296,9 @@ def test_a_lone_file_reads_the_case_file_of_its_name(pbac, folder):
     assert ran.code == 1
     assert "policies/good.cases.yaml:3:" in ran.out
     assert "other.cases" not in ran.out
+
+
+def test_yaml_that_is_none_is_told_without_the_words_of_its_reader(pbac, folder):
+    (folder / "good.cases.yaml").write_text("tests:\n  - name: @a\n")
+    ran = pbac("test", "policies")
+    assert "no text begins with `@` unless it stands in quotes" in ran.out
