@@ -180,9 +180,8 @@ def _decode_strictly(data: bytes, decoder: json.JSONDecoder) -> Any:
     try:
         value = decoder.decode(text)
     except json.JSONDecodeError as error:
-        raise JsonError(
-            f"{_WORDS.get(error.msg, error.msg.lower())} at line {error.lineno} column {error.colno}"
-        ) from None
+        told = _WORDS.get(error.msg, error.msg.lower())
+        raise JsonError(f"{told} at line {error.lineno} column {error.colno}") from None
     # Only an escape can smuggle a lone surrogate into text that was valid UTF-8.
     if "\\ud" in text or "\\uD" in text:
         try:

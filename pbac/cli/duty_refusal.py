@@ -1,4 +1,4 @@
-"""What the gateway would refuse although policy permits it: for duties that cannot be carried out."""
+"""What the gateway would refuse although policy permits it: duties it cannot carry out."""
 
 from __future__ import annotations
 

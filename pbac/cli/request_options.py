@@ -34,10 +34,11 @@ def request_options(function: Callable[..., Any]) -> Callable[..., Any]:
     for option in reversed(
         (
             click.option("--request", "file", type=click.Path(path_type=Path, allow_dash=True),
-                         help="A request as JSON; `-` reads it from standard input. Other options overlay it."),
+                         help="A request as JSON; `-` reads it from standard input. "
+                         "Other options overlay it."),
             click.option("--tool", help="The tool that is called."),
             click.option("--server", help="Its backend; the policies' own when they name one."),
-            click.option("--scope", help="The scope the call needs; what a vocabulary says otherwise."),
+            click.option("--scope", help="The scope it needs; else a vocabulary's."),
             click.option("--tier", help="The agent's tier."),
             click.option("--agent", help="The agent's id [default: agent]."),
             click.option("--args", "arguments", help="The arguments, as JSON [default: {}]."),

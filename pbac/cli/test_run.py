@@ -94,7 +94,7 @@ def prepare_sets(paths: Sequence[Path], wanted: Wanted) -> list[Prepared]:
 
 
 def _prepare(path: Path, wanted: Wanted) -> Prepared:
-    from pbac.adapters.policy_directory import read_policies
+    from pbac.adapters.policy_directory import read_policies, read_tools
     from pbac.adapters.policy_folders import read_case_files
     from pbac.lang.compile import compile_program
     from pbac.pdp.administration import Publication, refused
@@ -102,11 +102,11 @@ def _prepare(path: Path, wanted: Wanted) -> Prepared:
     from pbac.pdp.policy_set import policy_set_of
 
     try:
-        read = read_policies(path)
+        read, tools = read_policies(path), read_tools(path)
         written = read_case_files(path)
     except PolicyError as error:
         return _refused(Loaded(path, refused(error.diagnostics)))
-    compilation = compile_program(read.sources, read.data, places=read.places)
+    compilation = compile_program(read.sources, read.data, places=read.places, tools=tools)
     policy_set = policy_set_of(compilation)
     files = [read_case_file(source, policy_set.program) for source in written if policy_set]
     wrong = [diagnostic for file in files for diagnostic in file.diagnostics]

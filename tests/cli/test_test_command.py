@@ -302,3 +302,15 @@ def test_yaml_that_is_none_is_told_without_the_words_of_its_reader(pbac, folder)
     (folder / "good.cases.yaml").write_text("tests:\n  - name: @a\n")
     ran = pbac("test", "policies")
     assert "no text begins with `@` unless it stands in quotes" in ran.out
+
+
+def test_what_check_knows_from_a_vocabulary_test_knows_too(pbac, folder):
+    (folder / "tools").mkdir()
+    tools = '{"server": "s", "tools": {"y": {"inputSchema": {"type": "object"}}}}'
+    (folder / "tools" / "s.json").write_text(tools)
+    text = 'package good on server s\npermit x\n  on tool yy\ntest "t"\n  call yy => permit\n'
+    (folder / "good.pbac").write_text(text)
+    assert pbac("check", "policies").code == 1
+    ran = pbac("test", "policies")
+    assert ran.code == 1
+    assert "error[unknown-tool]" in ran.out
