@@ -23,7 +23,7 @@ from typing import Any, Final, TypeAlias
 from watchfiles import awatch
 
 from pbac.adapters.policy_folders import several_sets
-from pbac.adapters.policy_listing import is_policy, listed
+from pbac.adapters.policy_listing import irregular, is_policy, listed
 from pbac.adapters.vocabulary_files import decode_vocabularies
 from pbac.base import json
 from pbac.base.diagnostics import Diagnostic, PolicyError
@@ -73,22 +73,18 @@ def load_policies(
 
 
 def read_policies(folder: Path) -> PolicyFiles:
-    """The sources and data documents of a folder; of one file, that file.
+    """The sources and data documents of a folder; of one file, that file and what is beside it.
 
     Raises:
         PolicyError: when something in it cannot be read, there is nothing to read, or it holds
             several policy sets.
     """
     root = _real(folder)
-    if root.is_file():
-        return PolicyFiles(sources=[_source(root.parent, root)])
     if not root.is_dir():
-        raise _error(
-            "no-policies",
-            str(folder),
-            f"there is no folder `{folder}`",
-            "create it, or name it in `policies`",
-        )
+        if not root.exists():
+            raise _missing(folder)
+        data, places = _data(root.parent, deep=False)
+        return PolicyFiles(sources=[_source(root.parent, root)], data=data, places=places)
     if several := several_sets(folder):
         raise several
     files = _files(root, "*.pbac")
@@ -111,11 +107,9 @@ def read_tools(folder: Path) -> dict[str, Any]:
         PolicyError: when one cannot be read. What is in them is for the compiler to judge.
     """
     root = _real(folder)
-    if root.is_file():
-        root = root.parent
-        if not (root / "tools").is_dir():
-            return {}
-    documents = ((name, data) for name, _, data in _documents(root, "tools/*.json"))
+    deep = root.is_dir()
+    found = _documents(root if deep else root.parent, "tools/*.json", deep=deep)
+    documents = ((name, data) for name, _, data in found)
     return decode_vocabularies(documents)
 
 
@@ -210,7 +204,7 @@ def _print(folder: Path) -> _Print:
     root = _real(folder)
     found = []
     try:
-        for path in [root] if root.is_file() else _watched(root):
+        for path in _watched(root):
             stat = path.stat()
             found.append((str(path), stat.st_mtime_ns, stat.st_size, stat.st_ino))
     except OSError:
@@ -219,6 +213,11 @@ def _print(folder: Path) -> _Print:
 
 
 def _watched(root: Path) -> list[Path]:
+    if root.is_file():
+        folders = ("data", "tools")
+        beside = (listed(root.parent, f"{folder}/*.json", POLICY_FILES_MAX, deep=False)
+                  for folder in folders)  # fmt: skip
+        return [root, *(path for found in beside for path in found)]
     return [
         *listed(root, "*.pbac", POLICY_FILES_MAX),
         *listed(root, "*.json", POLICY_FILES_MAX),
@@ -234,9 +233,15 @@ def _differs(publication: Publication, latest: Publication) -> bool:
 # --- reading ---------------------------------------------------------------------------------
 
 
-def _files(root: Path, pattern: str) -> Iterator[Path]:
+def _missing(folder: Path) -> PolicyError:
+    what = "file" if folder.suffix == ".pbac" else "folder"
+    help_ = "create it, or name it in `policies`" if what == "folder" else None
+    return _error("no-policies", str(folder), f"there is no {what} `{folder}`", help_)
+
+
+def _files(root: Path, pattern: str, *, deep: bool = True) -> Iterator[Path]:
     try:
-        found = listed(root, pattern, POLICY_FILES_MAX)
+        found = listed(root, pattern, POLICY_FILES_MAX, deep=deep)
     except OSError as error:  # a folder vanished while it was listed
         reason = (error.strerror or "unreadable").lower()
         raise _error("unreadable", str(root), f"`{root}` cannot be listed: {reason}") from None
@@ -273,11 +278,11 @@ def _source(root: Path, path: Path) -> Source:
         ) from None
 
 
-def _data(root: Path) -> tuple[dict[str, Any], dict[str, str]]:
+def _data(root: Path, *, deep: bool = True) -> tuple[dict[str, Any], dict[str, str]]:
     """The documents by name, and the file of each."""
     documents: dict[str, Any] = {}
     places: dict[str, str] = {}
-    for name, path, data in _documents(root, "data/*.json"):
+    for name, path, data in _documents(root, "data/*.json", deep=deep):
         if path.stem in documents:
             also = places[path.stem]
             message = f"two documents are named `{path.stem}`: `{also}` and `{name}`"
@@ -290,10 +295,10 @@ def _data(root: Path) -> tuple[dict[str, Any], dict[str, str]]:
     return documents, places
 
 
-def _documents(root: Path, pattern: str) -> Iterator[tuple[str, Path, bytes]]:
+def _documents(root: Path, pattern: str, *, deep: bool = True) -> Iterator[tuple[str, Path, bytes]]:
     """Name, path and content of every JSON file that matches, bounded together."""
     size = 0
-    for path in _files(root, pattern):
+    for path in _files(root, pattern, deep=deep):
         name = path.relative_to(root).as_posix()
         data = _bytes(path, name, POLICY_DATA_BYTES_MAX)
         size += len(data)
@@ -305,8 +310,8 @@ def _documents(root: Path, pattern: str) -> Iterator[tuple[str, Path, bytes]]:
 
 def _bytes(path: Path, name: str, bytes_max: int) -> bytes:
     try:
-        if path.exists() and not path.is_file():
-            raise _error("unreadable", name, f"`{name}` is no regular file")
+        if kind := irregular(path):
+            raise _error("unreadable", name, f"`{name}` is no regular file but {kind}")
         with path.open("rb") as file:
             data = file.read(bytes_max + 1)
     except OSError as error:

@@ -11,7 +11,7 @@ from __future__ import annotations
 import os
 from pathlib import Path
 
-from pbac.adapters.policy_listing import is_hidden, is_policy, listed
+from pbac.adapters.policy_listing import irregular, is_hidden, is_policy, listed
 from pbac.base.diagnostics import Diagnostic, PolicyError
 from pbac.base.limits import CASE_FILE_BYTES_MAX, CASE_FILES_MAX
 from pbac.base.source import Source, Span
@@ -31,7 +31,7 @@ def policy_sets(path: Path) -> tuple[Path, ...]:
 
 
 def _is_set(folder: Path) -> bool:
-    return any(is_policy(path) and path.is_file() for path in folder.glob("*.pbac"))
+    return any(is_policy(path) and not path.is_dir() for path in folder.glob("*.pbac"))
 
 
 def _holds_policies(folder: Path) -> bool:
@@ -62,13 +62,14 @@ def several_sets(path: Path) -> PolicyError | None:
 
 
 def read_case_files(policy_set: Path) -> list[Source]:
-    """The case files of a policy set: of a folder all below it, of one file none.
+    """The case files of a policy set: of a folder all below it, of one file those of its name.
 
     Raises:
         PolicyError: when one cannot be read.
     """
     if not policy_set.is_dir():
-        return []
+        named = (policy_set.with_name(policy_set.stem + suffix) for suffix in SUFFIXES)
+        return [_source(path.parent, path) for path in named if path.exists()]
     try:
         files = listed(policy_set, "*.cases.*", CASE_FILES_MAX)
     except OSError as error:  # a folder vanished while it was listed
@@ -89,6 +90,8 @@ def _is_case_file(path: Path) -> bool:
 def _source(folder: Path, path: Path) -> Source:
     name = path.relative_to(folder).as_posix()
     try:
+        if kind := irregular(path):
+            raise _error("unreadable", name, f"`{name}` is no regular file but {kind}")
         with path.open("rb") as file:
             data = file.read(CASE_FILE_BYTES_MAX + 1)
         if len(data) > CASE_FILE_BYTES_MAX:

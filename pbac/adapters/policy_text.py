@@ -10,7 +10,7 @@ import os
 import tempfile
 from pathlib import Path
 
-from pbac.adapters.policy_listing import is_policy, listed
+from pbac.adapters.policy_listing import irregular, is_policy, listed
 from pbac.base.errors import PbacError
 from pbac.base.limits import POLICY_FILE_BYTES_MAX, POLICY_FILES_MAX
 
@@ -30,7 +30,10 @@ def policy_files(path: Path) -> list[Path]:
     if path.is_file():
         return [path]
     if not path.is_dir():
-        raise PolicyTextError(f"there is no file or folder `{path}`")
+        if path.exists():
+            return [path]  # no regular file, which is told when it is read
+        what = "file" if path.suffix == ".pbac" else "file or folder"
+        raise PolicyTextError(f"there is no {what} `{path}`")
     try:
         every = listed(path, "*.pbac", POLICY_FILES_MAX)
     except OSError as error:
@@ -50,6 +53,8 @@ def read_policy_text(path: Path) -> bytes:
         PolicyTextError: when it cannot be read, or is too large to be a policy.
     """
     try:
+        if kind := irregular(path):
+            raise PolicyTextError(f"`{path}` is no regular file but {kind}")
         with path.open("rb") as file:
             data = file.read(POLICY_FILE_BYTES_MAX + 1)
     except OSError as error:

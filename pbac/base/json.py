@@ -105,6 +105,22 @@ _ANSWER_DECODER: Final = json.JSONDecoder(
 )
 
 
+_WORDS: Final = {
+    "Expecting value": "a value is missing",
+    "Expecting property name enclosed in double quotes": "a name in double quotes is missing",
+    "Illegal trailing comma before end of object": "a comma stands before the end of an object",
+    "Illegal trailing comma before end of array": "a comma stands before the end of an array",
+    "Expecting ':' delimiter": "a `:` is missing",
+    "Expecting ',' delimiter": "a `,` is missing",
+    "Unterminated string starting at": "a text does not end that begins",
+    "Invalid control character at": "a control character stands in a text",
+    "Invalid \\escape": "an escape is unknown",
+    "Invalid \\uXXXX escape": "an escape is not `\\u` and four digits",
+    "Extra data": "more follows the value",
+}
+"""What Python's reader complains about, in words of JSON."""
+
+
 def decode(data: bytes) -> Any:
     """The value of one JSON text in UTF-8.
 
@@ -164,9 +180,8 @@ def _decode_strictly(data: bytes, decoder: json.JSONDecoder) -> Any:
     try:
         value = decoder.decode(text)
     except json.JSONDecodeError as error:
-        raise JsonError(
-            f"{error.msg.lower()} at line {error.lineno} column {error.colno}"
-        ) from None
+        told = _WORDS.get(error.msg, error.msg.lower())
+        raise JsonError(f"{told} at line {error.lineno} column {error.colno}") from None
     # Only an escape can smuggle a lone surrogate into text that was valid UTF-8.
     if "\\ud" in text or "\\uD" in text:
         try:

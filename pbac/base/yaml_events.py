@@ -7,6 +7,7 @@ means is the reader's: the readers of YAML disagree about that.
 
 from __future__ import annotations
 
+import re
 from collections.abc import Callable
 from typing import Any, Final, TypeAlias
 
@@ -19,6 +20,9 @@ ReadScalar: TypeAlias = Callable[[yaml.ScalarEvent, bool], Any]
 
 FAST_LOADER: Final = getattr(yaml, "CSafeLoader", yaml.SafeLoader)
 """For documents of megabytes; what it says of mistakes depends on how the library was built."""
+
+_NO_TOKEN: Final = re.compile(r"found character (`.+`) that cannot start any token")
+_IN_QUOTES: Final = r"no text begins with \1 unless it stands in quotes"
 
 
 def read_yaml(
@@ -44,7 +48,8 @@ def read_yaml(
         mark = getattr(error, "problem_mark", None) or getattr(error, "context_mark", None)
         at = mark.index if mark else 0
         problem = getattr(error, "problem", None) or "this is no YAML"
-        raise TreeError(problem.lower().replace("'", "`"), at, at) from None
+        told = problem.lower().replace("'", "`")
+        raise TreeError(_NO_TOKEN.sub(_IN_QUOTES, told), at, at) from None
 
 
 def refusal(event: yaml.Event, message: str, help: str | None = None) -> TreeError:

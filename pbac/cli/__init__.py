@@ -12,6 +12,7 @@ import click
 from pbac import __version__
 from pbac.base.errors import PbacError
 from pbac.cli.groups import Group
+from pbac.cli.streams import colour, output_failed
 
 COMMANDS: Final[dict[str, str]] = {
     "demo": "Watch one agent being allowed and refused, end to end.",
@@ -49,8 +50,10 @@ class _Commands(Group):
 
 @click.group(cls=_Commands, context_settings={"help_option_names": ["-h", "--help"]})
 @click.version_option(__version__, prog_name="pbac")
-def group() -> None:
+@click.pass_context
+def group(context: click.Context) -> None:
     """PBAC Gateway: every tool call of an agent, decided by policy and recorded."""
+    context.color = colour()  # for every command: each has this context above it
 
 
 def main() -> None:
@@ -60,11 +63,14 @@ def main() -> None:
     except PbacError as error:
         _fail(str(error))
     except OSError as error:
+        reason = (error.strerror or "unusable").lower()
+        if output_failed(error):
+            _fail(f"output cannot be written: {reason}")
         if error.filename is None:  # no file that somebody named: a defect, told as one
             raise
-        _fail(f"`{error.filename}`: {(error.strerror or 'unusable').lower()}")
+        _fail(f"`{error.filename}`: {reason}")
 
 
 def _fail(message: str) -> None:
-    click.secho(f"error: {message}", fg="red", err=True)
+    click.secho(f"error: {message}", fg="red", err=True, color=colour())
     sys.exit(1)

@@ -16,6 +16,7 @@ from pbac.base.errors import PbacError
 from pbac.base.limits import AUDIT_TAIL_RECORDS_MAX
 from pbac.cli.config_option import config_option
 from pbac.cli.groups import Group
+from pbac.cli.option_values import WholeNumber
 
 if TYPE_CHECKING:
     from pbac.audit.checkpoint import NoteKey
@@ -69,7 +70,7 @@ def verify(*, directory: Path | None, config: Path, key: Path | None, as_json: b
 @_config
 @click.option("-n", "count", default=20, show_default=True, metavar="COUNT",
               help="How many records.",
-              type=click.IntRange(0, AUDIT_TAIL_RECORDS_MAX))  # fmt: skip
+              type=WholeNumber(0, AUDIT_TAIL_RECORDS_MAX))  # fmt: skip
 @click.option("-f", "--follow", is_flag=True, help="Wait for new records and show them too.")
 @click.option("--json", "as_json", is_flag=True, help="One JSON object a line.")
 @click.option("--agent", metavar="GLOB", help="Only calls of agents with this id or name.")

@@ -86,6 +86,12 @@ class _Level(click.ParamType[tuple[str, Severity | None]]):
         return code, None if level == OFF else Severity(level)
 
 
+def _no_json(_context: Any, _parameter: Any, asked: bool) -> None:  # noqa: FBT001 - click's
+    """What other commands have, and people type here too."""
+    if asked:
+        raise click.UsageError("there is no --json here: write --format json")
+
+
 @click.command()
 @click.argument("paths", nargs=-1, required=True, metavar="PATH...", type=PATH)
 @click.option(
@@ -114,6 +120,7 @@ class _Level(click.ParamType[tuple[str, Severity | None]]):
     help="End with 1 when something as severe as this was found, or worse: `error`, `warning` or "
     "`note`.",
 )
+@click.option("--json", is_flag=True, hidden=True, expose_value=False, callback=_no_json)
 @click.pass_context
 def command(
     context: click.Context,
@@ -125,7 +132,8 @@ def command(
     """Read policies and tell every mistake, each with its place and what to write instead.
 
     Every PATH is a policy set of its own: a folder with all the files in it, or one file. A folder
-    without a policy of its own whose folders hold some is checked set by set.
+    without a policy of its own whose folders hold some is checked set by set. `-` reads one file
+    from standard input.
 
     Tells what lint finds as well: what is sound and yet hardly meant.
     Ends with 1 when there is an error; warnings and notes alone end with 0.

@@ -9,7 +9,8 @@ import click
 
 from pbac.base.json import encode
 from pbac.base.render import shown
-from pbac.cli.policy_files import PATH, require_policy_set
+from pbac.cli.duty_refusal import refusal
+from pbac.cli.policy_files import PATH, require_policies
 from pbac.cli.request_options import echo_json, request_of, request_options
 
 if TYPE_CHECKING:
@@ -28,8 +29,8 @@ def command(path: Path, *, as_json: bool, **options: Any) -> None:
     from pbac.pdp.engine import decide
     from pbac.pdp.telling import tell
 
-    policy_set = require_policy_set(path)
-    request = request_of(policy_set, **options)
+    policies = require_policies(path)
+    request, policy_set = request_of(policies, **options), policies.policy_set
     decision = tell(policy_set, request, decide(policy_set, request))
     if as_json:
         echo_json(decision)
@@ -53,4 +54,7 @@ def _lines(decision: Decision) -> list[str]:
         for duty in decision.duties
     ]
     told = [f"  {word:<8}  {shown(text)}" for word, text in rows if text]
+    refused = refusal(decision)
+    if refused:
+        duties.append(f"  {'refused':<8}  {shown(refused)}")
     return [f"{effect}  {decision.cause}", *told[:1], *duties, *told[1:]]

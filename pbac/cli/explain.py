@@ -10,11 +10,13 @@ import click
 from msgspec.structs import replace
 
 from pbac.base.render import PLAIN, STYLES, shown
-from pbac.cli.policy_files import PATH, in_colour, require_policy_set
+from pbac.cli.duty_refusal import refusal
+from pbac.cli.known_tools import calls_needing
+from pbac.cli.policy_files import PATH, Policies, require_policies
 from pbac.cli.request_options import echo_json, request_of, request_options
+from pbac.cli.streams import in_colour
 
 if TYPE_CHECKING:
-    from pbac.model.decision import Decision
     from pbac.model.request import DecisionRequest
     from pbac.pdp.policy_set import PolicySet
 
@@ -32,7 +34,7 @@ if TYPE_CHECKING:
     "--issue",
     "scope_issued",
     metavar="SCOPE",
-    help="Why a token gets this scope or not; the tool is one that needs it.",
+    help="Why a token gets this scope or not; of the tools that need it, --tool names one.",
 )
 @click.option("--json", "as_json", is_flag=True, help="The explanation as one JSON object.")
 def command(
@@ -46,14 +48,15 @@ def command(
     """  # noqa: D301 - `\b` keeps the lines below it as they are
     if listing and scope_issued is not None:
         raise click.UsageError("--list and --issue are two questions: ask one")
-    policy_set = require_policy_set(path)
+    policies = require_policies(path)
+    policy_set = policies.policy_set
     styles = STYLES if in_colour() else PLAIN
     if scope_issued is not None:
-        explained, text = _issue(policy_set, scope_issued, options, styles)
+        explained, text = _issue(policies, scope_issued, options, styles)
     elif listing:
-        explained, text = _list(policy_set, request_of(policy_set, **options), styles)
+        explained, text = _list(policy_set, request_of(policies, **options), styles)
     else:
-        explained, text = _call(policy_set, request_of(policy_set, **options), styles)
+        explained, text = _call(policy_set, request_of(policies, **options), styles)
     if as_json:
         echo_json(explained)
     else:
@@ -67,17 +70,9 @@ def _call(
     from pbac.pdp.explain_text import render_explanation
 
     explained = explain(policy_set, request)
-    return explained, render_explanation(explained, styles) + conflict(explained.decision)
-
-
-def conflict(decision: Decision) -> str:
-    """Why the gateway would refuse what policy permits: duties that do not go together."""
-    from pbac.duties.table import DutyConflict, join
-
-    joined = join(decision.duties) if decision.permitted else None
-    if not isinstance(joined, DutyConflict):
-        return ""
-    return f"  refused   {shown(joined.message)}\n"
+    refused = refusal(explained.decision)
+    told = f"  {'refused':<8}  {shown(refused)}\n" if refused else ""
+    return explained, render_explanation(explained, styles) + told
 
 
 def _list(
@@ -91,17 +86,15 @@ def _list(
 
 
 def _issue(
-    policy_set: PolicySet, scope: str, options: dict[str, Any], styles: Mapping[str, str]
+    policies: Policies, scope: str, options: dict[str, Any], styles: Mapping[str, str]
 ) -> tuple[Any, str]:
-    """A tool that needs the scope is asked for it; without one, some tool that has no name."""
+    """The tools that need the scope are asked for it: the one that is named, or those known."""
     from pbac.model.request import ISSUE
     from pbac.pdp.explain_listing import explain_issue
     from pbac.pdp.explain_text import render_issue
 
-    tool = options["tool"] or ("" if options["file"] else scope)
-    described = {**options, "tool": tool or None, "scope": options["scope"] or scope}
-    request = request_of(policy_set, **described)
-    call = {**request.call, "scope": scope}
+    request = request_of(policies, tool_needed=False, **options)
+    calls = calls_needing(scope, request, policies.servers)
     asked = replace(request, call={"method": ISSUE, "scope": scope})
-    explained = explain_issue(policy_set, asked, [call])
+    explained = explain_issue(policies.policy_set, asked, calls)
     return explained, render_issue(explained, styles)

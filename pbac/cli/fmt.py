@@ -13,11 +13,12 @@ from typing import Final
 
 import click
 
-from pbac.base.diagnostics import PolicyError
+from pbac.base.diagnostics import PolicyError, worst
 from pbac.base.errors import PbacError
-from pbac.base.render import shown
+from pbac.base.render import render_left_out, shown
 from pbac.base.source import Source
-from pbac.cli.policy_files import PATH, draw, in_colour
+from pbac.cli.policy_files import PATH, draw
+from pbac.cli.streams import in_colour
 
 _STDIN: Final = Path("-")
 _DIFF_STYLES: Final = {"---": "", "+++": "", "@": "cyan", "-": "red", "+": "green"}
@@ -108,7 +109,10 @@ def _laid(name: str, data: bytes) -> _Laid:
     try:
         after = format_source(Source(name, before))
     except PolicyError as error:
-        click.echo(draw(error.diagnostics, {name: before}), nl=False, err=True)
+        told, left_out = worst(error.diagnostics)
+        click.echo(draw(told, {name: before}), nl=False, err=True)
+        if left_out:
+            click.echo(f"\n{render_left_out(left_out)}", err=True)
         raise
     return _Laid(name, before, after, changed=after.encode() != data)
 

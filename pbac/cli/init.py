@@ -12,7 +12,7 @@ from pbac.app.config import NAME_HELP, BackendConfig, is_name
 from pbac.app.scaffold import stories, write_directory
 from pbac.base.suggest import did_you_mean
 from pbac.catalog.backends import url_problem
-from pbac.cli.option_values import command_words, named_value
+from pbac.cli.option_values import WholeNumber, command_words, named_value
 
 
 class _Story(click.Choice[str]):
@@ -77,7 +77,7 @@ def _stdio(name: str, line: str) -> BackendConfig:
 )
 @click.option(
     "--port",
-    type=click.IntRange(1, 65_535),
+    type=WholeNumber(1, 65_535),
     default=8080,
     show_default=True,
     metavar="PORT",

@@ -7,6 +7,12 @@ import shlex
 import click
 
 
+class WholeNumber(click.IntRange):
+    """As click's, told in plain words."""
+
+    name = "whole number"
+
+
 def named_value(text: str, form: str = "NAME=VALUE") -> tuple[str, str]:
     """The two halves of `NAME=VALUE`; the value may be empty. Raises `click.BadParameter`."""
     name, separator, value = text.partition("=")

@@ -12,6 +12,7 @@ from pbac.base.json import encode
 from pbac.cli.config_option import config_option
 from pbac.cli.groups import Group
 from pbac.cli.key_files import read_key_file
+from pbac.cli.option_values import WholeNumber
 from pbac.cli.tiers import require_configured
 
 
@@ -95,7 +96,7 @@ def new_publisher(name: str, directory: Path, issuer: str | None, ceiling: str) 
 @click.option("--tag", "tags", multiple=True, help="Free word for policies; repeat for more.")
 @click.option(
     "--days",
-    type=click.IntRange(1, 400),
+    type=WholeNumber(1, 400),
     default=365,
     show_default=True,
     metavar="DAYS",

@@ -14,11 +14,13 @@ import msgspec
 from pbac.base.errors import PbacError
 from pbac.base.json import JsonError, decode
 from pbac.base.suggest import did_you_mean
+from pbac.cli.known_tools import fill_in
 from pbac.cli.tiers import require_declared
 from pbac.model.request import ACTOR_FIELDS, FIELDS, ISSUE, OPEN_ROOTS, DecisionRequest
 from pbac.pdp.moments import parse_duration, parse_moment
 
 if TYPE_CHECKING:
+    from pbac.cli.policy_files import Policies
     from pbac.pdp.policy_set import PolicySet
 
 ROOTS = tuple(root for root in FIELDS if root != "data")
@@ -32,13 +34,14 @@ def request_options(function: Callable[..., Any]) -> Callable[..., Any]:
     for option in reversed(
         (
             click.option("--request", "file", type=click.Path(path_type=Path, allow_dash=True),
-                         help="A request as JSON; `-` reads it from standard input."),
+                         help="A request as JSON; `-` reads it from standard input. "
+                         "Other options overlay it."),
             click.option("--tool", help="The tool that is called."),
             click.option("--server", help="Its backend; the policies' own when they name one."),
-            click.option("--scope", help="The scope the call needs."),
+            click.option("--scope", help="The scope it needs; else a vocabulary's."),
             click.option("--tier", help="The agent's tier."),
-            click.option("--agent", default="agent", show_default=True, help="The agent's id."),
-            click.option("--args", "arguments", default="{}", help="The arguments, as JSON."),
+            click.option("--agent", help="The agent's id [default: agent]."),
+            click.option("--args", "arguments", help="The arguments, as JSON [default: {}]."),
             click.option("--set", "settings", multiple=True, metavar="PATH=VALUE",
                          help="Any other field, `env.ip=10.0.0.1`; JSON, or else a text."),
         )
@@ -47,21 +50,21 @@ def request_options(function: Callable[..., Any]) -> Callable[..., Any]:
     return function
 
 
-def request_of(policy_set: PolicySet, **options: Any) -> DecisionRequest:
+def request_of(policies: Policies, *, tool_needed: bool = True, **options: Any) -> DecisionRequest:
     """The request that the options describe.
 
     Raises:
         PbacError: with what to write instead.
     """
-    if options["file"] is None and options["tool"] is None:
+    policy_set = policies.policy_set
+    if options["file"] is None and options["tool"] is None and tool_needed:
         raise click.UsageError("describe a request: --request FILE, or --tool NAME and more")
-    if options["file"] is not None:
-        roots = _read(options["file"])
-    else:
-        roots = _described(policy_set, options)
+    roots = _plain() if options["file"] is None else _read(options["file"])
+    _overlay(roots, options)
     for setting in options["settings"]:
         _set(roots, setting)
     _check_names(roots)
+    _fill_in_call(roots["call"], policies)
     tier = roots["agent"].get("tier")
     if type(tier) is str:  # a misspelt one would be denied everything, which looks like an answer
         require_declared(tier, policy_set.tiers)
@@ -118,20 +121,36 @@ def _check_roots(roots: Any, file: Path) -> None:
             raise PbacError(f"`{root}` of a request is an object")
 
 
-def _described(policy_set: PolicySet, options: Mapping[str, Any]) -> dict[str, Any]:
-    """Filled in as plainly as in `test` blocks, but now."""
+def _plain() -> dict[str, Any]:
+    """A request without a file, filled in as plainly as in `test` blocks, but now."""
     now = datetime.now(UTC)
-    call = {"method": "tools/call", "tool": options["tool"], "pinned": True}
-    call["server"] = options["server"] or _only_server(policy_set)
-    call["scope"] = options["scope"]
-    agent = {"id": options["agent"], "name": options["agent"], "tier": options["tier"]}
     return {
-        "agent": {name: value for name, value in agent.items() if value is not None},
-        "call": {name: value for name, value in call.items() if value is not None},
+        "agent": {"id": "agent", "name": "agent"},
+        "call": {"method": "tools/call", "pinned": True},
         "chain": {"depth": 0, "actors": []},
-        "args": _arguments(options["arguments"]),
+        "args": {},
         "env": {"now": int(now.timestamp() * 1000), "today": now.date().isoformat()},
     }
+
+
+def _overlay(roots: dict[str, Any], options: Mapping[str, Any]) -> None:
+    """What options say, whatever a file says."""
+    agent = {"id": options["agent"], "name": options["agent"], "tier": options["tier"]}
+    call = {name: options[name] for name in ("tool", "server", "scope")}
+    for root, given in (("agent", agent), ("call", call)):
+        said = {name: value for name, value in given.items() if value is not None}
+        roots[root] = {**roots[root], **said}
+    if options["arguments"] is not None:
+        roots["args"] = _arguments(options["arguments"])
+
+
+def _fill_in_call(call: dict[str, Any], policies: Policies) -> None:
+    """What is plain about a tool: the server that policies are confined to, what it needs."""
+    asked = any(call.get(what) is not None for what in ("tool", "resource", "prompt"))
+    server = _only_server(policies.policy_set)
+    if asked and "server" not in call and server is not None:
+        call["server"] = server
+    fill_in(call, policies.servers)
 
 
 def _only_server(policy_set: PolicySet) -> str | None:
@@ -143,7 +162,7 @@ def _only_server(policy_set: PolicySet) -> str | None:
 
 def _arguments(text: str) -> dict[str, Any]:
     try:
-        found = decode(text.encode())
+        found = decode(_utf_8(text, "--args"))
     except JsonError as error:
         raise PbacError(f"`--args`: {error.message}", help=error.help) from None
     if type(found) is not dict:
@@ -151,7 +170,16 @@ def _arguments(text: str) -> dict[str, Any]:
     return found
 
 
+def _utf_8(text: str, option: str) -> bytes:
+    """The bytes of what was typed; a shell hands over any."""
+    try:
+        return text.encode()
+    except UnicodeEncodeError:
+        raise PbacError(f"`{option}` is not UTF-8", help="write it in UTF-8") from None
+
+
 def _set(roots: dict[str, Any], setting: str) -> None:
+    _utf_8(setting, "--set")
     path, separator, text = setting.partition("=")
     root, *fields = path.split(".")
     if not separator or not fields or root not in ROOTS or not all(fields):

@@ -13,8 +13,10 @@ import msgspec
 
 from pbac.base.errors import PbacError
 from pbac.base.render import PLAIN, STYLES
-from pbac.cli.policy_files import PATH, in_colour
-from pbac.cli.test_report import echo_runs, echo_total, junit, runs_json
+from pbac.cli.option_values import WholeNumber
+from pbac.cli.policy_files import PATH
+from pbac.cli.streams import in_colour
+from pbac.cli.test_report import echo_runs, echo_total, echo_untested, junit, runs_json
 from pbac.cli.test_run import SetRun, Ticked, name_filter, prepare_sets, run_set
 
 _PROGRESS_MIN = 500
@@ -33,7 +35,7 @@ _PROGRESS_MIN = 500
 @click.option("--coverage", is_flag=True, help="Tell how much of every rule the tests have seen.")
 @click.option(
     "--coverage-min",
-    type=click.IntRange(0, 100),
+    type=WholeNumber(0, 100),
     metavar="PERCENT",
     help="End with 1 below this coverage, in any set.",
 )
@@ -63,7 +65,7 @@ def command(
     folders hold some is tested set by set.
 
     Ends with 1 when an expectation fails, when policies or case files cannot be used, when no test
-    is named so, or when less is covered than was asked for.
+    is named so, or when less is covered than was asked for. A set without tests is a warning.
     """
     if watch:
         _watch(paths, options)
@@ -90,6 +92,8 @@ def _run(
         runs = [run_set(each, ticked, coverage=measured) for each in prepared]
     if pattern is not None and not total and not any(run.errors for run in runs):
         raise PbacError(f"no test is named like `{pattern}`", help="`*` stands for anything")
+    if pattern is None:
+        echo_untested(runs)
     if junit_file is not None:
         _write(junit_file, junit(runs))
     if lcov is not None:

@@ -8,7 +8,8 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from pbac.base.render import PLAIN, STYLES, as_json, render, shown
-from pbac.cli.policy_files import Loaded, draw, in_colour
+from pbac.cli.policy_files import Loaded, draw
+from pbac.cli.streams import in_colour
 from pbac.cli.test_run import PackageRun, SetRun, excerpt
 from pbac.pdp.expected import as_written
 
@@ -37,10 +38,22 @@ def _echo_packages(packages: Iterable[PackageRun]) -> None:
     width = max((len(package.name) for package in packages), default=0)
     for package in packages:
         failed, total = len(package.failures), len(package.results)
-        mark = click.style("FAIL", fg="red") if failed else click.style("ok  ", fg="green")
-        told = f"{failed} of {total} expectations failed" if failed else f"{total} expectations"
+        word, colour = (
+            ("FAIL", "red") if failed else ("ok", "green") if total else ("none", "yellow")
+        )
+        mark = click.style(f"{word:<4}", fg=colour)
+        expectations = f"{total} expectation{'s' if total != 1 else ''}"
+        told = f"{failed} of {expectations} failed" if failed else expectations
         tests = f"{package.tests:>3} test{'s' if package.tests != 1 else ' '}"
         click.echo(f"{mark}  {package.name:<{width}}  {tests}  {told}")
+
+
+def echo_untested(runs: list[SetRun]) -> None:
+    """A warning for every set without a test: nothing was run, and so nothing is wrong."""
+    for run in runs:
+        if not run.errors and not any(package.tests for package in run.packages):
+            told = f"warning: `{shown(str(run.loaded.path))}` has no tests, so nothing was run"
+            click.secho(told, fg="yellow", err=True)
 
 
 def echo_total(runs: list[SetRun]) -> None:

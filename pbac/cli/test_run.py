@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from pbac.base.diagnostics import Diagnostic, PolicyError, has_errors
-from pbac.cli.policy_files import Loaded
+from pbac.cli.policy_files import Loaded, every_set
 
 if TYPE_CHECKING:
     from pbac.lang import nodes
@@ -90,13 +90,11 @@ def name_filter(pattern: str | None) -> Wanted:
 
 def prepare_sets(paths: Sequence[Path], wanted: Wanted) -> list[Prepared]:
     """Read and compile every policy set that the paths name."""
-    from pbac.adapters.policy_folders import policy_sets
-
-    return [_prepare(found, wanted) for path in paths for found in policy_sets(path)]
+    return [_prepare(found, wanted) for found in every_set(paths)]
 
 
 def _prepare(path: Path, wanted: Wanted) -> Prepared:
-    from pbac.adapters.policy_directory import read_policies
+    from pbac.adapters.policy_directory import read_policies, read_tools
     from pbac.adapters.policy_folders import read_case_files
     from pbac.lang.compile import compile_program
     from pbac.pdp.administration import Publication, refused
@@ -104,11 +102,11 @@ def _prepare(path: Path, wanted: Wanted) -> Prepared:
     from pbac.pdp.policy_set import policy_set_of
 
     try:
-        read = read_policies(path)
+        read, tools = read_policies(path), read_tools(path)
         written = read_case_files(path)
     except PolicyError as error:
         return _refused(Loaded(path, refused(error.diagnostics)))
-    compilation = compile_program(read.sources, read.data, places=read.places)
+    compilation = compile_program(read.sources, read.data, places=read.places, tools=tools)
     policy_set = policy_set_of(compilation)
     files = [read_case_file(source, policy_set.program) for source in written if policy_set]
     wrong = [diagnostic for file in files for diagnostic in file.diagnostics]

@@ -16,6 +16,7 @@ from pbac.base.errors import PbacError
 from pbac.base.printable import printable
 from pbac.cli.groups import Group
 from pbac.cli.option_values import command_words, named_value
+from pbac.cli.policy_files import PATH
 
 if TYPE_CHECKING:
     from pbac.app.tool_import import Imported, Listed
@@ -24,7 +25,6 @@ if TYPE_CHECKING:
     from pbac.lang.kinds.vocabulary import KnownTool, Vocabulary
 
 _FILE = click.Path(dir_okay=False, path_type=Path)
-_PATH = click.Path(path_type=Path)
 _OUTPUT_DEFAULT: Final = "policies/tools/SERVER.json"
 
 
@@ -192,7 +192,7 @@ def _echo(imported: Imported) -> None:
 
 
 @command.command("show")
-@click.argument("path", type=_PATH)
+@click.argument("path", type=PATH)
 @click.option("--json", "as_json", is_flag=True, help="One JSON array.")
 def show(path: Path, *, as_json: bool) -> None:
     """Print the tools of a vocabulary file, or of all in a policy folder, with what they take."""
@@ -208,6 +208,20 @@ def show(path: Path, *, as_json: bool) -> None:
 
 
 def _vocabularies(path: Path) -> list[Vocabulary]:
+    from pbac.base.diagnostics import PolicyError
+
+    try:
+        vocabularies = _read_vocabularies(path)
+    except PolicyError as error:  # its place is the file, which the message names
+        first = error.diagnostics[0]
+        raise PbacError(first.message, help=first.help) from None
+    if not vocabularies:
+        help_ = "write one with `pbac tools import SOURCE --server NAME`"
+        raise PbacError(f"there is no vocabulary in `{path}`", help=help_)
+    return vocabularies
+
+
+def _read_vocabularies(path: Path) -> list[Vocabulary]:
     from pbac.adapters.policy_directory import read_tools
     from pbac.adapters.vocabulary_files import decode_vocabularies
     from pbac.base.diagnostics import PolicyError
@@ -225,9 +239,6 @@ def _vocabularies(path: Path) -> list[Vocabulary]:
     vocabularies = list(read_vocabularies(trees, found).values())
     if found:
         raise PolicyError(found)
-    if not vocabularies:
-        help_ = "write one with `pbac tools import SOURCE --server NAME`"
-        raise PbacError(f"there is no vocabulary in `{path}`", help=help_)
     return vocabularies
 
 

@@ -51,7 +51,7 @@ def test_no_more_are_listed_than_may_be_read_but_for_one(folder):
 
 
 def test_a_folder_that_vanishes_meanwhile_is_told_by_all(folder, monkeypatch):
-    def vanished(*_arguments):
+    def vanished(*_arguments, **_options):
         raise OSError(2, os.strerror(2))
 
     monkeypatch.setattr(policy_directory, "listed", vanished)

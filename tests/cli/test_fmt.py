@@ -7,7 +7,9 @@ import stat
 import pytest
 
 from pbac.adapters import policy_text
+from pbac.base.diagnostics import Diagnostic, PolicyError
 from pbac.base.limits import POLICY_FILE_BYTES_MAX
+from pbac.base.source import Span
 from pbac.lang.layout import format as layout
 
 LAID = "package p\n\npermit read\n  on tool get_*  # all of them\n"
@@ -151,3 +153,16 @@ def test_a_file_is_whole_whatever_happens(pbac, folder, monkeypatch):
     assert "`policies/a.pbac` cannot be written: no space left on device" in ran.err
     assert (folder / "a.pbac").read_text() == MESSY
     assert sorted(path.name for path in folder.iterdir()) == ["a.pbac", "inner"]
+
+
+def test_mistakes_beyond_what_anybody_reads_are_counted(pbac, tmp_path, monkeypatch):
+    def many(source):
+        spans = (Span(source.name, 0, 0, line, 1) for line in range(1, 501))
+        raise PolicyError([Diagnostic(code="syntax", message="no", span=span) for span in spans])
+
+    monkeypatch.setattr("pbac.lang.layout.format.format_source", many)
+    (tmp_path / "a.pbac").write_text("package a\n")
+    ran = pbac("fmt", tmp_path / "a.pbac")
+    assert ran.code == 1
+    assert ran.err.count("error[") == 100
+    assert "and 400 more, not shown: mend these first" in ran.err

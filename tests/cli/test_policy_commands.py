@@ -10,7 +10,7 @@ from pathlib import Path
 
 import pytest
 
-from pbac.cli.explain import conflict
+from pbac.cli.duty_refusal import refusal
 from pbac.model.decision import Cause, Decision, Duty, Effect
 
 POLICIES = Path(__file__).parent.parent.parent / "policies"
@@ -183,7 +183,7 @@ def test_passing_is_one_line_a_package(pbac, folder):
     ran = pbac("test", "policies")
     assert ran.code == 0
     assert ran.out == (
-        "ok    another    1 test   1 expectations\nok    good       1 test   1 expectations\n"
+        "ok    another    1 test   1 expectation\nok    good       1 test   1 expectation\n"
     )
 
 
@@ -351,7 +351,7 @@ def test_explain_says_why_a_tool_is_hidden_or_a_scope_withheld(pbac, folder):
     assert ran.code == 0
     assert ran.out.startswith("permit  `gh:x` by `agent` (read_only)\n")
     assert "→ permit good.read  can be true\n" in ran.out
-    told = pbac("explain", "policies", "--issue", "gh:x", "--json").json
+    told = pbac("explain", "policies", "--issue", "gh:x", "--tool", "get_x", "--json").json
     assert (told["decision"]["effect"], told["calls"][0]["shown"]) == ("deny", False)
     assert pbac("explain", "policies", "--issue", "a", "--list", "--tool", "x").code == 2
 
@@ -361,7 +361,16 @@ def test_duties_are_told_as_they_are_written(pbac, folder):
     (folder / "good.pbac").write_text(text)
     ran = pbac("explain", "policies", "--tool", "get_x", "--tier", "read_only")
     assert "     then approval from group" in ran.out
-    assert "refused" not in ran.out
+
+
+@pytest.mark.parametrize("command", ["eval", "explain"])
+def test_an_approval_that_nobody_can_give_is_told(pbac, folder, command):
+    text = GOOD + '\nrequire a\n  on any\n  then approval from group "a" within 15m\n'
+    (folder / "good.pbac").write_text(text)
+    ran = pbac(command, "policies", "--tool", "get_x", "--tier", "read_only")
+    told = "`good.a` requires approval from group `a`, and no approver can be asked yet"
+    assert f"  refused   {told} (approval_unavailable)\n" in ran.out
+    assert "refused" not in pbac(command, "policies", "--tool", "merge").out
 
 
 def test_duties_that_cannot_be_met_together_are_told():
@@ -369,7 +378,7 @@ def test_duties_that_cannot_be_met_together_are_told():
     permitted = Decision(
         effect=Effect.PERMIT, cause=Cause.PERMITTED, policy_version="v", duties=(duty,)
     )
-    assert "  refused   `p.r` demands `conjure`" in conflict(permitted)
+    assert refusal(permitted).startswith("`p.r` demands `conjure`")
 
 
 def test_explain_in_json_is_the_same_as_data(pbac, folder):

@@ -274,3 +274,43 @@ def test_watching_goes_on_after_a_mistake(pbac, folder, monkeypatch):
     assert "no test is named like `nosuch`" in ran.err
     assert "error[" in ran.out
     assert pbac("test", "nosuch", "--watch").code == 1
+
+
+# --- no tests, lone files ----------------------------------------------------------------------
+
+
+def test_that_nothing_was_tested_is_said(pbac, folder):
+    (folder / "good.pbac").write_text("package good\npermit x\n  on tool y\n")
+    for arguments in ((), ("--json",)):
+        ran = pbac("test", "policies", *arguments)
+        assert ran.code == 0
+        assert ran.err == "warning: `policies` has no tests, so nothing was run\n"
+    assert pbac("test", "policies").out == "none  good    0 tests  0 expectations\n"
+
+
+def test_a_lone_file_reads_the_case_file_of_its_name(pbac, folder):
+    text = "package: good\ntests:\n  - { name: a, call: nosuch, expect: permit }\n"
+    (folder / "good.cases.yaml").write_text(text)
+    (folder / "other.cases.yaml").write_text(text)
+    ran = pbac("test", "policies/good.pbac")
+    assert ran.code == 1
+    assert "policies/good.cases.yaml:3:" in ran.out
+    assert "other.cases" not in ran.out
+
+
+def test_yaml_that_is_none_is_told_without_the_words_of_its_reader(pbac, folder):
+    (folder / "good.cases.yaml").write_text("tests:\n  - name: @a\n")
+    ran = pbac("test", "policies")
+    assert "no text begins with `@` unless it stands in quotes" in ran.out
+
+
+def test_what_check_knows_from_a_vocabulary_test_knows_too(pbac, folder):
+    (folder / "tools").mkdir()
+    tools = '{"server": "s", "tools": {"y": {"inputSchema": {"type": "object"}}}}'
+    (folder / "tools" / "s.json").write_text(tools)
+    text = 'package good on server s\npermit x\n  on tool yy\ntest "t"\n  call yy => permit\n'
+    (folder / "good.pbac").write_text(text)
+    assert pbac("check", "policies").code == 1
+    ran = pbac("test", "policies")
+    assert ran.code == 1
+    assert "error[unknown-tool]" in ran.out
