@@ -12,8 +12,8 @@ from collections.abc import Iterable, Sequence
 from typing import Final
 
 _OWN_NAME: Final = re.compile(
-    r"(?:[gpqrstvw][0-9]+|nothing|rules|found|one|applied|bit|first|request|data|[a-z_]+_value|some|every|"
-    r"is_kind|known|one_of|present|step|MISSING|UNKNOWN|record|string|integer|decimal)"
+    r"(?:[gpqrstvw][0-9]+|nothing|rules|found|one|applied|bit|first|request|data|[a-z_]+_value|"
+    r"some|every|is_kind|known|one_of|present|step|MISSING|UNKNOWN|record|string|integer|decimal)"
 )
 _ATTRIBUTE: Final = re.compile(
     r"(?:agent|user|chain|token|call|args|facts|session|env|get|startswith|endswith|__class__)"
