@@ -127,16 +127,19 @@ GLOBS = (
 
 def _inside(path):
     """A path that every reader takes to be /data or below it."""
-    odd = re.search(r"[\x00-\x1f\x7f\\%]", path) or not re.match("/(?!/)", path)
+    odd = re.search(r"[\x00-\x1f\x7f\\%]", path) or not path.startswith("/") or "//" in path
     names = [name for name in path.split("/") if name not in ("", ".")]
     return not odd and ".." not in names and names[:1] == ["data"]
 
 
 _OUTSIDE = ("/data/../etc/passwd", "/data\\..\\", "/data/%2e%2e/etc", "//data/x", "data/x", "", "/")
+_OUTSIDE += ("/data//x", "/data/x//", "///data")
 _OUTSIDE += ("./data/x", "/database/x", "/dat", "/DATA/x", "/data/x\0", "/data/x\n", "/data/..")
+_OUTSIDE += ("/data//x", "/data/x//", "///data")
 _OUTSIDE += ("/data/x/../..", "\\data\\x", "C:/data/x", "file:///data/x", "~/data", "/x/../data/y")
+_OUTSIDE += ("/data//x", "/data/x//", "///data")
 _OUTSIDE += ("/etc", "/./../data")
-_PATHS = each("path", "/data", "/data/x", "/data/x/.y", "/data//x", "/data/./x", "/data/...")[:-1]
+_PATHS = each("path", "/data", "/data/x", "/data/x/.y", "/data/x/", "/data/./x", "/data/...")[:-1]
 _ODD_PATHS = each("path", *_OUTSIDE, ["/data/x"], {"path": "/data/x"}, None, 5)
 PATHS = (
     Ruled("path", "permit", 'args.path within "/data"', texts("path", _inside), _PATHS, _ODD_PATHS),

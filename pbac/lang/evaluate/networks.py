@@ -71,11 +71,12 @@ _ODD_IN_PATH: Final = re.compile(r"[\x00-\x1f\x7f\\%]")
 
 
 def _segments(path: Value) -> list[str] | None:
-    """The names of an absolute POSIX path, `.` and empty ones dropped; None when it is odd.
+    """The names of an absolute POSIX path, `.` dropped; None when it is odd.
 
-    `//host/share` is odd too: POSIX leaves two leading slashes to the implementation.
+    Two slashes are odd: POSIX leaves leading ones to the implementation (`//host/share`), object
+    stores and web servers take an empty name for a name.
     """
-    if type(path) is not str or not path.startswith("/") or path.startswith("//"):
+    if type(path) is not str or not path.startswith("/") or "//" in path:
         return None
     if len(path) > TEXT_OPERAND_CHARACTERS_MAX:
         return None
@@ -88,7 +89,7 @@ def _segments(path: Value) -> list[str] | None:
 def within(path: Value, root: Value) -> Value:
     """`path within root`: the path is the root or below it, by its text alone.
 
-    Unknown on `..`, a backslash, `%`, control characters and relative paths, on either side.
+    Unknown on `..`, `//`, a backslash, `%`, control characters and relative paths, on either side.
     """
     inner, outer = _segments(path), _segments(root)
     if inner is None or outer is None:
