@@ -269,7 +269,7 @@ def emitted() -> dict[str, str]:
 def _told(tree: ast.Module) -> Iterator[str]:
     """What slips are told with: `Told(code="syntax", …)`."""
     for node in ast.walk(tree):
-        if isinstance(node, ast.Call) and _name(node) in ("Told", "_told"):
+        if isinstance(node, ast.Call) and _name(node) in ("Told", "habit"):
             for each in node.keywords:
                 if each.arg == "code" and isinstance(each.value, ast.Constant):
                     yield str(each.value.value)

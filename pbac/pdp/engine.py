@@ -20,9 +20,8 @@ nobody can tell. Texts are for one request, and rendered by `telling` for those 
 
 from __future__ import annotations
 
-import traceback
 from collections.abc import Iterable, Sequence
-from typing import Any, Final, Literal
+from typing import Any, Literal
 
 from msgspec.structs import replace
 
@@ -34,12 +33,11 @@ from pbac.lang.program import DOUBT, Data
 from pbac.model.decision import Cause, Decision, Effect
 from pbac.model.request import DecisionRequest
 from pbac.pdp.delegation import NOBODY, narrowed
+from pbac.pdp.faults import fault
 from pbac.pdp.index import key_of
 from pbac.pdp.plan import Candidate, Candidates, Plan
 from pbac.pdp.policy_set import PolicySet
 from pbac.pdp.telling import blamed, tell, united
-
-_FAULT_CHARACTERS_MAX: Final = 8_000
 
 
 def decide(policy_set: PolicySet, request: DecisionRequest) -> Decision:
@@ -63,7 +61,7 @@ def decide(policy_set: PolicySet, request: DecisionRequest) -> Decision:
             answer = _answer(policy_set, request, plan, applied)
         return _with_shadows(policy_set, request, plan, answer) if plan.shadows else answer
     except Exception:  # noqa: BLE001 - told in full by the answer, and never "no opinion"
-        return _fault(policy_set, request)
+        return fault(policy_set, request)
 
 
 def arguments_read(policy_set: PolicySet, request: DecisionRequest) -> Names:
@@ -111,27 +109,6 @@ def _with_shadows(
     if not applied:
         return answer
     return replace(answer, shadow=tuple(candidate.rule.name for candidate in applied))
-
-
-def _fault(policy_set: PolicySet, request: DecisionRequest) -> Decision:
-    return Decision(
-        effect=Effect.DENY,
-        cause=Cause.ENGINE_FAULT,
-        policy_version=policy_set.version,
-        reason="the decision point failed, so the call is refused",
-        internal=_trace(policy_set, request)[-_FAULT_CHARACTERS_MAX:],
-        help="tell the operator of this gateway; calling again will not help",
-    )
-
-
-def _trace(policy_set: PolicySet, request: DecisionRequest) -> str:
-    """Of the fault that is being handled; by single rules when they show it, to name its file."""
-    trace = traceback.format_exc()
-    try:
-        _find_plan(policy_set, request).ask_singly(request, policy_set.data)
-    except Exception:  # noqa: BLE001 - the same one again, nearer to its rule
-        return traceback.format_exc()
-    return trace
 
 
 def _applying(candidates: Candidates, request: DecisionRequest, data: Data) -> Candidates:
@@ -205,7 +182,7 @@ def grant_scope(
     try:
         return _grant(policy_set, narrowed(request, policy_set.tiers), calls)
     except Exception:  # noqa: BLE001 - told in full by the answer
-        return _fault(policy_set, request)
+        return fault(policy_set, request)
 
 
 def _grant(

@@ -19,6 +19,7 @@ from pbac.lang.program import DOUBT
 from pbac.model.decision import Cause, Decision
 from pbac.model.request import ISSUE, DecisionRequest
 from pbac.pdp.delegation import acts_alone, narrowed
+from pbac.pdp.faults import fault
 from pbac.pdp.index import key_of
 from pbac.pdp.plan import Candidates, Plan
 from pbac.pdp.policy_set import PolicySet
@@ -35,14 +36,19 @@ def tell(policy_set: PolicySet, request: DecisionRequest, decision: Decision) ->
         policy_set: what decided.
         request: what was decided.
         decision: as `engine.decide` answered.
+
+    Total, as `decide` is: what is told is about to be recorded, and then forwarded or refused.
     """
-    match decision.cause:
-        case Cause.PERMITTED:
-            return _permitted(policy_set, request, decision)
-        case Cause.FORBIDDEN:
-            return _forbidden(policy_set, narrowed(request, policy_set.tiers), decision)
-        case Cause.NOT_PERMITTED if request.call.get("method") != ISSUE:
-            return _not_permitted(policy_set, narrowed(request, policy_set.tiers), decision)
+    try:
+        match decision.cause:
+            case Cause.PERMITTED:
+                return _permitted(policy_set, request, decision)
+            case Cause.FORBIDDEN:
+                return _forbidden(policy_set, narrowed(request, policy_set.tiers), decision)
+            case Cause.NOT_PERMITTED if request.call.get("method") != ISSUE:
+                return _not_permitted(policy_set, narrowed(request, policy_set.tiers), decision)
+    except Exception:  # noqa: BLE001 - told in full by the answer
+        return fault(policy_set, request)
     return decision  # a fault has told itself; a scope is permitted by calls, not by rules about it
 
 
@@ -74,7 +80,9 @@ def _forbidden(policy_set: PolicySet, request: DecisionRequest, decision: Decisi
     plan = policy_set.index.find(key_of(request))
     applied = tuple(each for each in plan.forbids if each.rule.name in decision.rules)
     rules = [candidate.rule for candidate in applied]
-    paths = blamed(policy_set, request, applied)
+    # The plan is asked again, and not each rule: their own functions are seldom compiled yet.
+    doubted = plan.ask(request, policy_set.data) & DOUBT
+    paths = blamed(policy_set, request, applied) if doubted else {}
     reasons = [
         doubt(rule.name, paths[rule.name])
         if rule.name in paths

@@ -10,6 +10,7 @@ from hypothesis import assume, given
 from hypothesis import strategies as st
 
 from pbac.base.limits import TEXT_OPERAND_CHARACTERS_MAX
+from pbac.lang.evaluate.truth import Truth
 from pbac.model.decision import Cause, Effect
 from pbac.model.request import DecisionRequest
 from pbac.pdp.engine import decide, shown
@@ -216,3 +217,20 @@ def test_a_text_that_is_too_long_is_unknown_to_every_way_of_asking(oracle, condi
         assert oracle.told(decision) == oracle.scan(refused, asked)
         if beyond:
             assert (decision.permitted, decision.rules) == (False, ("p.r",))
+
+
+def test_what_is_told_of_a_rule_that_is_not_certain_is_never_its_own_reason(make, oracle, prove):
+    @given(oracle.policy_sets(make), oracle.requests(make))
+    def check(policy_set, asked):
+        decision = oracle.answer(policy_set, asked)
+        if decision.cause is not Cause.FORBIDDEN:
+            return
+        for name in decision.rules:
+            rule = policy_set.by_name[name]
+            narrow = oracle.narrowed(asked, policy_set.tiers)
+            data, tiers = policy_set.data, policy_set.tiers
+            found = oracle.condition(rule.node, narrow, data, tiers, rule.servers)
+            uncertain = found is Truth.UNKNOWN
+            assert (f"`{name}` cannot be ruled out" in decision.reason) is uncertain
+
+    prove(check)

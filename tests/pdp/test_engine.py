@@ -309,6 +309,36 @@ def test_a_defect_of_ours_is_a_denial_that_carries_its_traceback(oracle):
     assert not grant.permitted
 
 
+@pytest.mark.parametrize(
+    "text",
+    [
+        'permit p on any internal "a call of {agent.id}"',
+        'permit p on any forbid f on any because "not {agent.id}"',
+        'permit p for tier >= trusted on any because "not {agent.id}"',
+    ],
+)
+def test_a_defect_in_telling_is_a_denial_too(oracle, monkeypatch, text):
+    """Whoever tells a decision is about to record it, or to forward what it permits."""
+
+    def broken(*_):
+        raise ZeroDivisionError("a defect")
+
+    monkeypatch.setattr("pbac.pdp.telling.render_text", broken)
+    decision = oracle.answer(oracle.policies(text), oracle.request())
+    assert (decision.effect, decision.cause) == (Effect.DENY, Cause.ENGINE_FAULT)
+    assert "ZeroDivisionError: a defect" in decision.internal
+    assert "ZeroDivisionError" not in decision.reason + decision.help
+
+
+def test_rules_that_apply_for_certain_are_not_asked_for_blame(oracle, monkeypatch):
+    def never(*_):
+        raise AssertionError("a certain rule was asked whom to blame")
+
+    policy_set = oracle.policies('permit p on any forbid f on any when args.a == 1 because "no"')
+    monkeypatch.setattr("pbac.pdp.telling.blamed", never)
+    assert oracle.answer(policy_set, oracle.request(args={"a": 1})).reason == "no"
+
+
 # --- Law 6 -----------------------------------------------------------------------------------
 
 

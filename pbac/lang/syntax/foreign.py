@@ -10,7 +10,7 @@ import re
 from collections.abc import Callable, Mapping
 from typing import Final
 
-from pbac.lang.syntax.stop import NAME, Place, Stop, Told, closing_bracket
+from pbac.lang.syntax.stop import NAME, Place, Stop, Told, closing_bracket, habit
 from pbac.lang.syntax.words import TARGET_WORDS
 
 _FOREIGN: Final[Mapping[str, tuple[str, str | None]]] = {
@@ -133,7 +133,7 @@ def comment_mark(stop: Stop) -> Told | None:
     mark = "/*" if block else stop.found
     message = f"`{mark}` begins no comment here"
     instead = "" if block else "#"
-    return _told(message, "a comment begins with `#` and ends with its line", instead, under)
+    return habit(message, "a comment begins with `#` and ends with its line", instead, under)
 
 
 _BLOCK_COMMENT: Final = re.compile(r"/\*(?:[^*]|\*(?!/)){0,5000}\*/|/\*[^\n]*")
@@ -156,18 +156,6 @@ def _nothing(_stop: Stop) -> Told | None:
     return None
 
 
-def _told(
-    message: str,
-    help_: str,
-    instead: str | None = None,
-    under: Place | None = None,
-    over: Place | None = None,
-) -> Told:
-    return Told(
-        code="foreign-syntax", message=message, help=help_, instead=instead, under=under, over=over
-    )
-
-
 def _condition(stop: Stop) -> Told | None:
     if "when" not in stop.fits and not stop.after_value:
         return None
@@ -175,12 +163,12 @@ def _condition(stop: Stop) -> Told | None:
         f"write `when {stop.rest.strip()[:40] or '…'}`" if stop.found == "if" else "write `when`"
     )
     instead = "when" if "when" in stop.fits else None
-    return _told(f"`{stop.found}` begins no condition here", help_, instead)
+    return habit(f"`{stop.found}` begins no condition here", help_, instead)
 
 
 def _otherwise(stop: Stop) -> Told | None:
     help_ = "write a rule of its own: whatever no rule permits is denied, and order never matters"
-    return _told(f"there is no `{stop.found}`", help_)
+    return habit(f"there is no `{stop.found}`", help_)
 
 
 def _brace(stop: Stop) -> Told | None:
@@ -188,7 +176,7 @@ def _brace(stop: Stop) -> Told | None:
         return None
     what, next_ = ("tests", "item") if "call" in stop.fits else ("rules", "rule")
     help_ = f"leave the brace out: it ends where the next {next_} begins"
-    return _told(f"{what} have no braces around them", help_, *_unwrapped(stop, stop.at))
+    return habit(f"{what} have no braces around them", help_, *_unwrapped(stop, stop.at))
 
 
 def _unwrapped(stop: Stop, opener: int) -> tuple[str, Place, Place]:
@@ -201,7 +189,7 @@ def _unwrapped(stop: Stop, opener: int) -> tuple[str, Place, Place]:
 
 
 def _semicolon(_stop: Stop) -> Told | None:
-    return _told("nothing ends with `;`", "leave it out: a clause begins with its keyword", "")
+    return habit("nothing ends with `;`", "leave it out: a clause begins with its keyword", "")
 
 
 def _principals(stop: Stop) -> Told | None:
@@ -209,7 +197,7 @@ def _principals(stop: Stop) -> Told | None:
     if rule is None:
         return None
     help_ = f"write `{rule[1]} name`, then `for` (who), `on` (what) and `when`"
-    return _told(
+    return habit(
         f"a name follows `{rule[1]}`, and no list of principal, action and resource", help_
     )
 
@@ -220,7 +208,7 @@ def _slashes(stop: Stop) -> Told | None:
     whole = re.compile(r"/([^/\n]*)/?").match(stop.text, stop.at)
     word = whole[1] if whole else ""
     written = f'{"r" if stop.before == "matches" else ""}"{word[:40]}"'
-    return _told(
+    return habit(
         "patterns are not written between slashes",
         f"write `{written}`",
         written if len(word) < len(written) and '"' not in word and "\\" not in word else None,
@@ -231,18 +219,18 @@ def _slashes(stop: Stop) -> Told | None:
 def _colon(stop: Stop) -> Told | None:
     message = f"no colon stands behind `{stop.before}`"
     if stop.before in ("on", "for", "when", "unless", "because"):
-        return _told(message, "leave it out", "")
+        return habit(message, "leave it out", "")
     if stop.before not in TARGET_WORDS:
         return None
     word = stop.before
     before = "for" if word in ("tier", "kind", "agent", "provider", "group") else "on"
-    return _told(message, f"write the names behind the word: `{before} {word} …`", "")
+    return habit(message, f"write the names behind the word: `{before} {word} …`", "")
 
 
 def _dash(stop: Stop) -> Told | None:
     if not stop.starts_line or stop.wants_value:
         return None
-    return _told("there are no lists by dashes", "part names with commas: `on tool a, b`")
+    return habit("there are no lists by dashes", "part names with commas: `on tool a, b`")
 
 
 def _effect(stop: Stop) -> Told | None:
@@ -262,7 +250,7 @@ def _default(stop: Stop) -> Told | None:
     if "permit" not in stop.fits or not stop.starts_line:
         return None
     help_ = "leave it out: whatever no rule permits is denied"
-    return _told("there is no default to choose", help_)
+    return habit("there is no default to choose", help_)
 
 
 _GRANTING: Final = ("allow", "allowed", "ok", "grant")
@@ -288,8 +276,8 @@ def _braces_of_condition(stop: Stop) -> Told | None:
     help_ = f"leave the braces out: `{braced[1]} …`; a record is `{{ name: value }}`"
     opener = stop.lead_place(braced, 2)[0]
     if closing_bracket(stop, opener) is None:
-        return _told("conditions have no braces around them", help_, under=(opener, opener + 1))
-    return _told("conditions have no braces around them", help_, *_unwrapped(stop, opener))
+        return habit("conditions have no braces around them", help_, under=(opener, opener + 1))
+    return habit("conditions have no braces around them", help_, *_unwrapped(stop, opener))
 
 
 def _assignment(stop: Stop) -> Told | None:
@@ -297,7 +285,7 @@ def _assignment(stop: Stop) -> Told | None:
     sign = re.compile(r"\s*(:=|=(?!=|>))").match(stop.text, stop.end)
     if sign is None or "define" not in stop.fits or not NAME.fullmatch(stop.found):
         return None
-    return _told(
+    return habit(
         f"`{sign[1]}` defines nothing here",
         f"write `define {stop.found} = …`",
         f"define {stop.found} =",
@@ -310,7 +298,7 @@ def _member(stop: Stop) -> Told | None:
     if stop.found not in ("=", "==", ":=", "=>") or stop.kinds != {"COLON"}:
         return None
     name = stop.before
-    return _told("members of a record have a colon", f"write `{name}: …`", ":")
+    return habit("members of a record have a colon", f"write `{name}: …`", ":")
 
 
 def _after_target(stop: Stop) -> Told | None:
@@ -321,7 +309,7 @@ def _after_target(stop: Stop) -> Told | None:
         return _operator("=>", "`>=` for at least", ">=")
     help_ = "`except` takes names out" if stop.found == "!=" else f"write `{stop.before} name`"
     instead = "" if stop.found in ("=", "==", "is") else None
-    return _told(f"names follow `{stop.before}` without `{stop.found}`", help_, instead)
+    return habit(f"names follow `{stop.before}` without `{stop.found}`", help_, instead)
 
 
 def _names_in_brackets(stop: Stop) -> Told | None:
@@ -331,7 +319,7 @@ def _names_in_brackets(stop: Stop) -> Told | None:
     if not stop.kinds & {"PATTERN", "TIER_ORDER"}:
         return None
     help_ = f"write `{stop.before} a, b`"
-    return _told("names stand without brackets", help_, *_unwrapped(stop, stop.at))
+    return habit("names stand without brackets", help_, *_unwrapped(stop, stop.at))
 
 
 _EXCEPTIONS: Final = ("but", "without", "excluding", "minus", "not", "!")
@@ -344,7 +332,7 @@ def _excepted(stop: Stop) -> Told | None:
     word = re.compile(r"(?:but\s+)?(?:not\b|!)|\w+").match(stop.text, stop.at)
     under = word.span() if word else (stop.at, stop.end)
     written = " ".join(stop.text[slice(*under)].split())
-    return _told(f"`{written}` takes out no names", "write `except`", " except ", under)
+    return habit(f"`{written}` takes out no names", "write `except`", " except ", under)
 
 
 _ABOVE: Final = re.compile(r"\s*(?:\+|(?:and|or)\s+(?:above|higher|up|more|better)\b)")
@@ -359,7 +347,7 @@ def _tier_and_above(stop: Stop) -> Told | None:
     help_ = f"write `for tier >= {named[1]}`"
     over = (stop.lead_place(named, 1)[0], above.end())
     message = f"`{' '.join(above.group().split())}` means nothing here"
-    return _told(message, help_, f">= {named[1]}", above.span(), over)
+    return habit(message, help_, f">= {named[1]}", above.span(), over)
 
 
 _EVERYTHING: Final = ("*", "all", "any", "each", "every", "everything", "anything")
@@ -369,12 +357,12 @@ _EVERYBODY: Final = (*_EVERYTHING, "everyone", "everybody", "anyone", "anybody")
 def _everything(stop: Stop) -> Told | None:
     """`on *`, `on all`, `for any`."""
     if stop.before == "on" and "token" in stop.fits and stop.found in _EVERYTHING:
-        return _told(f"`{stop.found}` names nothing here", "write `on any`", "any")
+        return habit(f"`{stop.found}` names nothing here", "write `on any`", "any")
     if stop.before != "for" or "tier" not in stop.fits or stop.found not in _EVERYBODY:
         return None
     help_ = f"leave `for {stop.found}` out: a rule without `for` is about everybody"
     over = (stop.before_at, stop.end)
-    return _told(f"`{stop.found}` names nobody here", help_, "", over=over)
+    return habit(f"`{stop.found}` names nobody here", help_, "", over=over)
 
 
 _OTHERS: Final = (

@@ -7,7 +7,7 @@ from collections.abc import Callable
 from typing import Final
 
 from pbac.lang.syntax.foreign import word_before
-from pbac.lang.syntax.stop import Place, Stop, Told, closing_bracket, open_bracket
+from pbac.lang.syntax.stop import Stop, Told, closing_bracket, habit, open_bracket
 from pbac.lang.syntax.words import FUNCTION_NAMES
 
 _SHOWN_MAX: Final = 60
@@ -19,18 +19,6 @@ def idiom(stop: Stop) -> Told | None:
     return next((told for each in _IDIOMS if (told := each(stop))), None)
 
 
-def _told(
-    message: str,
-    help_: str,
-    instead: str | None = None,
-    under: Place | None = None,
-    over: Place | None = None,
-    *,
-    code: str = "foreign-syntax",
-) -> Told:
-    return Told(code=code, message=message, help=help_, instead=instead, under=under, over=over)
-
-
 def _has_call(stop: Stop) -> Told | None:
     """`has(args.a)`."""
     if stop.found != "(" or stop.before != "has":
@@ -39,7 +27,7 @@ def _has_call(stop: Stop) -> Told | None:
     inside = stop.text[stop.end : end] if end else "args.a"
     help_ = f"write `has {inside.strip()[:_SHOWN_MAX]}`"
     over = (stop.at, end + 1) if end else None
-    return _told("`has` takes no parentheses", help_, f" {inside} " if end else None, over=over)
+    return habit("`has` takes no parentheses", help_, f" {inside} " if end else None, over=over)
 
 
 _METHODS: Final = {
@@ -68,7 +56,7 @@ def _bare_function(stop: Stop) -> Told | None:
     written = f"{stop.before}({subject.group()})"
     over = (stop.before_at, subject.end())
     message = f"`{stop.before}` has its value in parentheses"
-    return _told(message, f"write `{written}`", written, (over[0], stop.before_end), over)
+    return habit(message, f"write `{written}`", written, (over[0], stop.before_end), over)
 
 
 def _for_all(stop: Stop) -> Told | None:
@@ -76,7 +64,7 @@ def _for_all(stop: Stop) -> Told | None:
     if stop.before != "for" or stop.found not in ("all", "any") or not stop.after_value:
         return None
     under = (stop.before_at, stop.before_end)
-    return _told("no `for` begins a condition", f"write `{stop.found} x in …: …`", "", under)
+    return habit("no `for` begins a condition", f"write `{stop.found} x in …: …`", "", under)
 
 
 def _method(stop: Stop) -> Told | None:
@@ -94,7 +82,7 @@ def _method(stop: Stop) -> Told | None:
     over = None if end is None else (dot, end + 1)
     instead = None if end is None else " == 1" if given else ""
     message = f"values have no methods such as `.{called[2]}(…)`"
-    return _told(message, help_, instead, stop.lead_place(called, 2), over)
+    return habit(message, help_, instead, stop.lead_place(called, 2), over)
 
 
 _NOT: Final = re.compile(rf"({_PATH})\s+not\s*\Z")
@@ -115,7 +103,7 @@ def _not_behind(stop: Stop) -> Told | None:
     written = f"not {operand[1] if operand else '…'} {operator} …"
     under = (stop.before_at, stop.before_end)
     message = f"`not` stands in front of a comparison by `{operator}`"
-    return _told(message, f"write `{written}`", "", under)
+    return habit(message, f"write `{written}`", "", under)
 
 
 _KINDS: Final = {
@@ -143,15 +131,15 @@ def _is_word(stop: Stop) -> Told | None:
         return None
     message = f"`{stop.found}` is no kind of value"
     if kind := _KINDS.get(stop.found):
-        return _told(message, f"write `{asked[2]} {kind}`", kind, code="syntax")
+        return habit(message, f"write `{asked[2]} {kind}`", kind, code="syntax")
     if form := _STATES.get(stop.found):
         written = form.format(asked[1])
-        return _told(message, f"write `{written}`", "null", code="syntax")
+        return habit(message, f"write `{written}`", "null", code="syntax")
     place = stop.lead_place(asked, 2)
     if stop.found == "in":
         written = asked[2].removeprefix("is").strip() or ""
         help_ = f"write `{f'{written} in'.strip()}`"
-        return _told(f"`{asked[2]}` asks for the kind of a value", help_, written, place)
+        return habit(f"`{asked[2]}` asks for the kind of a value", help_, written, place)
     return None
 
 
@@ -168,7 +156,7 @@ def _braced_quantifier(stop: Stop) -> Told | None:
     inside = stop.text[stop.end : end]
     over = (stop.at, end + 1)
     message = f"a colon stands behind `{quantified[1]} … in …`, and no braces"
-    return _told(message, help_, f":{inside} ", (stop.at, stop.end), over)
+    return habit(message, help_, f":{inside} ", (stop.at, stop.end), over)
 
 
 _IS: Final = re.compile(r"\b(is)(\s+not)?\s*\Z")
@@ -185,7 +173,7 @@ def _is_value(stop: Stop) -> Told | None:
     shown = "…" if value.group() in "[{" else value.group()
     start, end = stop.lead_place(asked, 1)[0], stop.lead_place(asked, 2 if asked[2] else 1)[1]
     written = " ".join(asked.group().split())
-    return _told(
+    return habit(
         f"`{written}` asks for the kind of a value",
         f"to compare with a value, write `{sign} {shown}`",
         sign,
@@ -206,7 +194,7 @@ def _in_parentheses(stop: Stop) -> Told | None:
     end = closing_bracket(stop, opener)
     listed = f"[{stop.text[opener + 1 : end]}]"
     shown = listed if end and len(listed) <= _SHOWN_MAX and "\n" not in listed else "[…, …]"
-    return _told(
+    return habit(
         "lists stand in brackets, not in parentheses",
         f"write `{word} {shown}`".replace("` ", "`"),
         listed if end else None,
@@ -228,7 +216,7 @@ def _chain(stop: Stop) -> Told | None:
     word = re.match(r"\s*([\w.\"-]+)", stop.rest)
     right = word[1] if word else "…"
     help_ = f"write `{left} {sign} {middle} and {middle} {stop.found} {right}`"
-    return _told("comparisons do not chain", help_, "or")
+    return habit("comparisons do not chain", help_, "or")
 
 
 _IDIOMS: Final[tuple[Callable[[Stop], Told | None], ...]] = (

@@ -119,6 +119,19 @@ class Told:
     over: Place | None = None
 
 
+def habit(
+    message: str,
+    help_: str,
+    instead: str | None = None,
+    under: Place | None = None,
+    over: Place | None = None,
+    *,
+    code: str = "foreign-syntax",
+) -> Told:
+    """What to tell of a habit of another language."""
+    return Told(code=code, message=message, help=help_, instead=instead, under=under, over=over)
+
+
 def stop_at(
     text: str, error: UnexpectedInput, kinds: frozenset[str], spellings: Mapping[str, str]
 ) -> Stop:
