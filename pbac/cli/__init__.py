@@ -11,6 +11,7 @@ import click
 
 from pbac import __version__
 from pbac.base.errors import PbacError
+from pbac.cli.collector import collect_seldom
 from pbac.cli.groups import Group
 from pbac.cli.streams import colour, output_failed
 
@@ -30,6 +31,10 @@ COMMANDS: Final[dict[str, str]] = {
     "completion": "Print a script that makes a shell complete all this.",
 }
 """Command → one-line help; `pbac.cli.<command>` holds the click command as `command`."""
+
+
+LONG_LIVED: Final = frozenset({"serve", "demo"})
+"""Commands that stay; the gateway settles its memory by itself."""
 
 
 class _Commands(Group):
@@ -54,6 +59,8 @@ class _Commands(Group):
 def group(context: click.Context) -> None:
     """PBAC Gateway: every tool call of an agent, decided by policy and recorded."""
     context.color = colour()  # for every command: each has this context above it
+    if context.invoked_subcommand not in LONG_LIVED:
+        collect_seldom()
 
 
 def main() -> None:

@@ -1,0 +1,20 @@
+"""Which commands let Python's cycle collector look seldom."""
+
+from __future__ import annotations
+
+import gc
+
+import pytest
+from click.testing import CliRunner
+
+from pbac.cli import COMMANDS, LONG_LIVED, group
+
+
+@pytest.mark.parametrize("command", sorted(COMMANDS))
+def test_the_collector_is_left_alone_by_commands_that_stay(command):
+    before = gc.get_threshold()
+    try:
+        CliRunner().invoke(group, [command, "--help"])
+        assert (gc.get_threshold() == before) is (command in LONG_LIVED)
+    finally:
+        gc.set_threshold(*before)
