@@ -24,8 +24,10 @@ from __future__ import annotations
 
 import sys
 from collections.abc import Hashable, Iterable, Iterator, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from typing import Any, TypeAlias, TypeGuard
+
+from msgspec import structs
 
 from pbac.base.limits import INDEX_KEYS_MAX
 from pbac.lang import nodes
@@ -342,7 +344,7 @@ def _candidate(rule: CompiledRule, known: _Known) -> Candidate:
     conditions = tuple(part for part in left if isinstance(part, nodes.Condition))
     return Candidate(
         rule=rule,
-        left=replace(rule.node, who=who, what=what, conditions=conditions),
+        left=structs.replace(rule.node, who=who, what=what, conditions=conditions),
         sure=known.target is Truth.TRUE,
         settled=not (who or what or conditions) and rule.expires_ms is None,
         undetermined=any(

@@ -110,7 +110,9 @@ SERVERS = ["github", "gitlab"]
 
 def assembled(rules, *, confinement=(), expires=(), shadows=()):
     """A policy set straight from nodes. Rules come named `r000`, `r001`, …"""
-    named = [replace(rule, name=f"r{number:03}") for number, rule in enumerate(rules)]
+    named = [
+        msgspec.structs.replace(rule, name=f"r{number:03}") for number, rule in enumerate(rules)
+    ]
     compiled_ = compile_rules(
         named, package="p", servers=confinement, tiers=TIERS, written={}, prepared=Prepared()
     )
@@ -158,7 +160,7 @@ def rules(make):
     def rule_of(draw):
         rule, what, when = map(draw, parts)
         bare = draw(st.booleans())
-        return replace(
+        return msgspec.structs.replace(
             rule,
             who=rule.who[: 1 if bare else 2],
             what=(*what, *rule.what),
