@@ -86,7 +86,8 @@ def command(folder: Path, key_file: Path, name: str, number: int | None, output:
     )
     _require_sound(folder, read)
     write_bundle(output, data)
-    told = f"`{shown(str(output))}`: bundle `{name}` number {chosen}, {len(read.files)} files"
+    count = f"{len(read.files)} file{'s' if len(read.files) != 1 else ''}"
+    told = f"`{shown(str(output))}`: bundle `{name}` number {chosen}, {count}"
     click.echo(f"{told}, {len(data):,} bytes\nsigned by {key.public.kid}")
 
 
