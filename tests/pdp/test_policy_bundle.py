@@ -230,6 +230,21 @@ def test_a_path_that_no_policy_folder_has_or_that_leads_elsewhere(path):
 
 
 @pytest.mark.parametrize(
+    ("path", "told"),
+    [
+        ("/etc/x.pbac", "is not relative"),
+        ("a/../x.pbac", "has a part that is empty, `.` or `..`"),
+        ("a/.b/x.pbac", "is hidden"),
+        ("a\\x.pbac", "holds `\\` or `:`"),
+        ("a. /x.pbac", "has a part with a blank at its edge"),
+    ],
+)
+def test_a_path_is_told_with_what_is_wrong_with_it(path, told):
+    error = refused(signed(tree(files={path: ""})), "bundle_path")
+    assert f"`{path}` {told}" in error.message
+
+
+@pytest.mark.parametrize(
     "paths",
     [
         ("a.pbac", "A.pbac"),

@@ -16,7 +16,7 @@ from support.bundles import (
     tree,
 )
 
-from pbac.base import json
+from pbac.base import json, limits
 from pbac.crypto import base64url, jws
 from pbac.crypto.keys import render_jwk, thumbprint
 from pbac.oauth.software_statement import sign_statement
@@ -138,6 +138,12 @@ def test_a_software_statement_of_the_same_key():
 def test_a_header_in_another_spelling(respell):
     header = base64url.decode(parts(rendered())[0].decode())
     refused(sealed(respell(header), json.canonical(tree())), "bundle_malformed")
+
+
+def test_a_long_header_is_not_read():
+    header = b'{"' + b"a" * limits.JWS_HEADER_CHARACTERS_MAX + b'":'
+    error = refused(sealed(header, json.canonical(tree())), "bundle_malformed")
+    assert "the header is longer than 1024 characters" in error.message
 
 
 def test_nothing_of_the_payload_is_read_before_the_signature_holds(monkeypatch):
