@@ -143,7 +143,7 @@ def collect_files(folder: Path) -> dict[str, bytes]:
         size += len(files[name])
         if size > BUNDLE_BYTES_MAX:
             message = f"the files are larger than {BUNDLE_BYTES_MAX} bytes together"
-            raise _error("too-large", name, message, "make several bundles of it")
+            raise _error("too-large", name, message, "take out what no rule needs")
     if not any(kind_of(name) == "policy" for name in files):
         message = f"there is no `.pbac` file in `{folder}`"
         raise _error("no-policies", str(folder), message, "`pbac init` writes a first one")

@@ -1,4 +1,4 @@
-"""Any bytes, signed: one JWS in compact form (RFC 7515 7.1), Ed25519 alone (RFC 8037), one spelling.
+"""Any bytes, signed: a compact JWS (RFC 7515 7.1), Ed25519 alone (RFC 8037 3.1), one spelling.
 
 For files of our own making. `jose` reads tokens of others and bounds what they claim; here the
 payload is anything and may be large, so nothing is taken that `sign` does not write:

@@ -2,14 +2,15 @@
 
 The file is a JWS (RFC 7515) with `typ` `pbac-bundle+jws`, signed with Ed25519. Its payload:
 
-    {"files": {"shop.pbac": "package shop …", …}, "made_ms": 1767225600000, "name": "shop", "number": 7}
+    {"files": {"shop.pbac": "package …", …}, "made_ms": 1767225600000, "name": "shop", "number": 7}
 
 as canonical JSON: names sorted, no blanks, each file as text. So equal input gives equal bytes, and
 there is no second spelling of a bundle that verifies. What `render_bundle` refuses `parse_bundle`
 refuses as well, by the same rules; nothing of the payload is read before the signature holds.
 
 A signature says who made a bundle, not that it is the newest: whoever can put an old file in the
-place of a new one would bring back what it permitted. Against that stands the number, `require_newer`.
+place of a new one would bring back what it permitted. Against that stands the number, held to by
+`require_newer`.
 """
 
 from __future__ import annotations
@@ -40,7 +41,7 @@ _MEMBERS: Final = ("files", "made_ms", "name", "number")
 _MADE_MS_MAX: Final = 253_402_300_799_999  # 9999-12-31T23:59:59.999Z, what a datetime can show
 _COPY_HELP: Final = "copy the file anew, byte for byte, or build it with `pbac policy bundle`"
 _REFUSALS: Final[Mapping[str, tuple[str, str]]] = {
-    "jws_too_large": ("bundle_too_large", "make several bundles of it"),
+    "jws_too_large": ("bundle_too_large", "take out what no rule needs"),
     "jws_type": ("bundle_type", "name a file that `pbac policy bundle` wrote"),
     "jws_key": ("bundle_key", "give the Ed25519 public key of whoever signed it"),
     "jws_signature": ("bundle_signature", _COPY_HELP),
@@ -105,7 +106,7 @@ def render_bundle(
         raise BundleError(error.message, code="bundle_key", help=help_) from None
     if len(data) > BUNDLE_BYTES_MAX:
         message = f"the bundle would be larger than {BUNDLE_BYTES_MAX} bytes"
-        raise BundleError(message, code="bundle_too_large", help="make several bundles of it")
+        raise BundleError(message, code="bundle_too_large", help="take out what no rule needs")
     return data
 
 

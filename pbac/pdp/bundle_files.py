@@ -2,9 +2,9 @@ r"""What a policy bundle may hold: the files of a policy folder, by relative pat
 
 Those are `**/*.pbac` but `*_bad.pbac`, `**/data/*.json` and `**/tools/*.json`, none of them hidden:
 what is read of a folder. A path has one spelling and one reader: no `..`, no `\`, no `:` that would
-be a drive or a stream somewhere, no character nobody sees, and no two paths that a file system which
-ignores case or composes accents takes for one. Nothing ever writes the files of a bundle to a disk,
-and whoever does must not be surprised.
+be a drive or a stream somewhere, no character nobody sees, and no two paths that a file system
+which ignores case or composes accents takes for one. Nothing here writes the files of a bundle to a
+disk; whoever does must not be surprised.
 """
 
 from __future__ import annotations
@@ -147,7 +147,7 @@ def _require_text(path: str, data: bytes) -> None:
 def _require_sizes(kind: Kind, files: Mapping[str, bytes]) -> None:
     if len(files) > POLICY_FILES_MAX:
         told = f"there are more than {POLICY_FILES_MAX} files of the kind {kind}"
-        raise BundleError(told, code="bundle_too_large", help="make several bundles of it")
+        raise BundleError(told, code="bundle_too_large", help="take out what no rule needs")
     size = 0
     for path, data in sorted(files.items()):
         size = len(data) if kind == "policy" else size + len(data)
