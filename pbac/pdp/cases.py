@@ -86,7 +86,7 @@ def run_tests(policy_set: PolicySet, more: MoreTests | None = None) -> Iterator[
 def alone_of(policy_set: PolicySet, package: CompiledPackage) -> PolicySet:
     """The package by itself: what its tests are decided by."""
     program = replace(policy_set.program, packages=(package,))
-    return PolicySet(program, policy_set.texts, policy_set.trees)
+    return PolicySet(program, policy_set.texts, policy_set.trees, previous=policy_set)
 
 
 def run_test(alone: PolicySet, test: nodes.Test) -> Iterator[CaseResult]:
@@ -120,7 +120,7 @@ def _given(world: _World, given: nodes.Given) -> _World:
 
 def _with_data(policy_set: PolicySet, documents: dict[str, Any]) -> PolicySet:
     program = replace(policy_set.program, data={**policy_set.program.data, **documents})
-    return PolicySet(program, policy_set.texts, policy_set.trees)
+    return PolicySet(program, policy_set.texts, policy_set.trees, previous=policy_set)
 
 
 def _expect(
