@@ -17,13 +17,12 @@ from typing import Final, Literal
 
 import msgspec
 
+from pbac.base import json
 from pbac.base.errors import PbacError
+from pbac.base.source import Span
 from pbac.lang import nodes
 from pbac.lang.generate.generate import OnDemand, Question
-from pbac.lang.program import CompiledPackage, CompiledRule, Materials, Target
-
-STORED_FORMAT: Final = 1
-"""Counts up whenever nodes or what stands here change their form."""
+from pbac.lang.program import Clause, CompiledPackage, CompiledRule, Materials, Target
 
 
 class StoredError(PbacError):
@@ -48,7 +47,6 @@ class _Rule(msgspec.Struct, frozen=True, gc=False, array_like=True):
 class _Package(msgspec.Struct, frozen=True, gc=False, array_like=True):
     """One package; see `CompiledPackage`."""
 
-    format: int
     name: str
     sealed: bool
     digest: str
@@ -57,6 +55,22 @@ class _Package(msgspec.Struct, frozen=True, gc=False, array_like=True):
     targets: tuple[Target, ...]
     rules: tuple[_Rule, ...]
 
+
+def _form() -> str:
+    """Of all that is stored: it changes with the fields of any node."""
+    stored: list[type[msgspec.Struct]] = [
+        _Package,
+        _Rule,
+        Target,
+        Clause,
+        Span,
+        *nodes.Node.__subclasses__(),
+    ]
+    return json.digest({each.__name__: list(each.__struct_fields__) for each in stored})
+
+
+STORED_FORMAT: Final = _form()
+"""Bytes of another form must not be parsed: fields are told apart by their order alone."""
 
 _ENCODER: Final = msgspec.msgpack.Encoder()
 _PACKAGE: Final = msgspec.msgpack.Decoder(_Package)
@@ -67,7 +81,6 @@ def render_package(package: CompiledPackage, tiers: Sequence[str]) -> bytes:
     """The package as bytes, without its tests; the same for the same package."""
     targets = {target: n for n, target in enumerate(dict.fromkeys(r.target for r in package.rules))}
     stored = _Package(
-        format=STORED_FORMAT,
         name=package.name,
         sealed=package.sealed,
         digest=package.digest,
@@ -96,14 +109,13 @@ def parse_package(data: bytes) -> CompiledPackage:
     """The package that `render_package` made bytes of.
 
     Raises:
-        StoredError: for anything else. Give it only what is known to be ours.
+        StoredError: for anything else. Give it only what is known to be ours, and of
+            `STORED_FORMAT`.
     """
     try:
         stored = _PACKAGE.decode(data)
     except (msgspec.DecodeError, ValueError) as error:  # of another format, most likely
         raise StoredError(f"no compiled package: {error}") from None
-    if stored.format != STORED_FORMAT:
-        raise StoredError(f"a compiled package of format {stored.format}, not {STORED_FORMAT}")
     materials = Materials(tiers=stored.tiers)
     return CompiledPackage(
         name=stored.name,
