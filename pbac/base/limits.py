@@ -85,6 +85,13 @@ EXPIRES_SOON_DAYS: Final = 30
 CASE_FILE_BYTES_MAX: Final = 1024 * 1024
 CASE_FILES_MAX: Final = 200
 
+# --- Policy bundles ------------------------------------------------------------------------
+BUNDLE_BYTES_MAX: Final = 64 * 1024 * 1024
+BUNDLE_NUMBER_MAX: Final = JSON_INTEGER_MAX
+BUNDLE_NAME_CHARACTERS_MAX: Final = 64
+BUNDLE_PATH_CHARACTERS_MAX: Final = 1_024
+JWS_HEADER_CHARACTERS_MAX: Final = 1_024
+
 # What the checker learns from one schema; below and beyond, values are of any kind.
 SCHEMA_KIND_DEPTH_MAX: Final = 32
 SCHEMA_KIND_PARTS_MAX: Final = 5_000
