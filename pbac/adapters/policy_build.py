@@ -14,6 +14,7 @@ from pbac import __version__
 from pbac.adapters.policy_cache import PolicyCache
 from pbac.adapters.policy_contents import content_of, publication_of
 from pbac.adapters.policy_files import Files
+from pbac.adapters.policy_source import Bundled
 from pbac.adapters.policy_store import Package, PolicyStore, Version
 from pbac.base.diagnostics import PolicyError
 from pbac.lang.lint.guard import unacknowledged
@@ -47,7 +48,7 @@ class Builder:
         *,
         sealed: Sequence[str] = (),
         guarded: bool = True,
-        bundle: str = "",
+        bundled: Bundled | None = None,
     ) -> Built:
         """Compile, test and keep.
 
@@ -55,7 +56,7 @@ class Builder:
             files: of the policy set.
             sealed: packages without which the set must not be published.
             guarded: permits of everything have to be acknowledged (`lint.guard`).
-            bundle: name and number of the signed bundle that the files came from.
+            bundled: the signed bundle that the files came in.
 
         Raises:
             PolicyStoreError, OSError: when the version cannot be kept.
@@ -81,7 +82,7 @@ class Builder:
                 )
                 for package in program.packages
             ),
-            bundle=bundle,
+            bundled=bundled,
         )
         self._cache.put(program)
         self._store.keep(version, files)

@@ -22,7 +22,7 @@ import msgspec
 
 from pbac.adapters.policy_build import Builder, Built, defect, unreadable
 from pbac.adapters.policy_cache import open_policy_cache
-from pbac.adapters.policy_source import read_source
+from pbac.adapters.policy_source import Found, PolicySource, read_source
 from pbac.adapters.policy_store import PolicyStore, open_policy_store
 from pbac.base.diagnostics import PolicyError
 from pbac.base.errors import PbacError
@@ -39,15 +39,16 @@ class Order(msgspec.Struct, frozen=True, kw_only=True):
 
     Attributes:
         source: of the policies; None for `version`.
-        keys: files of the public keys that sign bundles.
         sealed, guarded: as `Builder.build` has them.
     """
 
-    source: str | None = None
+    source: PolicySource | None = None
     version: str = ""
-    keys: tuple[str, ...] = ()
     sealed: tuple[str, ...] = ()
     guarded: bool = True
+
+    def __str__(self) -> str:
+        return self.source.path if self.source else self.version
 
 
 class PolicyCompiler:
@@ -70,8 +71,7 @@ class PolicyCompiler:
             except (OSError, EOFError, msgspec.DecodeError) as fault:
                 await self._end()
                 told = f"the compiler's process ended early ({type(fault).__name__})"
-            where = order.source or order.version
-            line = f"{where}: {told} (compiler-ended)"
+            line = f"{order}: {told} (compiler-ended)"
             help_ = "split the policies, or look for what they have that is very large"
             return Built(problems=(line,), text=f"error: {line}\n  help: {help_}\n")
 
@@ -123,7 +123,7 @@ def main(arguments: Sequence[str]) -> None:
         try:
             built = _build(order, builder, store)
         except Exception as fault:  # noqa: BLE001 - told as a publication that failed
-            built = defect(order.source or order.version, fault)
+            built = defect(str(order), fault)
         answer = msgspec.msgpack.encode(built)
         answers.write(_LENGTH.pack(len(answer)) + answer)
         answers.flush()
@@ -132,16 +132,17 @@ def main(arguments: Sequence[str]) -> None:
 def _build(order: Order, builder: Builder, store: PolicyStore) -> Built:
     try:
         if order.source is None:
-            files, bundle = store.files(order.version), ""
+            found = Found(files=store.files(order.version))
         else:
-            found = read_source(Path(order.source), order.keys, store.accepted_bundles())
-            files, bundle = found.files, found.bundle
+            found = read_source(order.source, store.accepted_bundles())
     except PolicyError as error:
         return unreadable(error)
     except PbacError as error:
-        line = f"{order.source or order.version}: {error.message} ({error.code})"
+        line = f"{order}: {error.message} ({error.code})"
         return Built(problems=(line,), text=f"error: {error}\n")
-    return builder.build(files, sealed=order.sealed, guarded=order.guarded, bundle=bundle)
+    return builder.build(
+        found.files, sealed=order.sealed, guarded=order.guarded, bundled=found.bundled
+    )
 
 
 def _receive(stream: BinaryIO) -> bytes | None:

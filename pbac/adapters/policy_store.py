@@ -28,6 +28,7 @@ from typing import Final, Literal, TypeAlias, TypeVar
 import msgspec
 
 from pbac.adapters.policy_files import Files
+from pbac.adapters.policy_source import Bundled
 from pbac.base.errors import PbacError
 from pbac.base.limits import (
     POLICY_ACTS_MAX,
@@ -75,14 +76,14 @@ class Version(msgspec.Struct, frozen=True, kw_only=True):
     Attributes:
         content: digest of the files alone; unlike `version` it outlives an upgrade.
         program: the version of PBAC that made it.
-        bundle: name and number of the signed bundle they came in.
+        bundled: the signed bundle they came in.
     """
 
     version: str
     content: str
     program: str
     packages: tuple[Package, ...]
-    bundle: str = ""
+    bundled: Bundled | None = None
 
     @property
     def rules(self) -> int:
@@ -194,8 +195,11 @@ class PolicyStore:
                     f"`{short(found)}` is in force by now, and not `{short(expected)}`",
                     help="look at it with `pbac policy diff`, then publish again",
                 )
-            if not _known(connection, act.version):
+            version = _version(connection, act.version)
+            if version is None:
                 raise VersionUnknown(f"there is no version `{short(act.version)}`")
+            if version.bundled is not None and act.kind == "source":
+                _accept(connection, version.bundled)
             detail = msgspec.structs.replace(act, previous=found)
             cursor = connection.execute(
                 "INSERT INTO acts (version, detail, source) VALUES (?, ?, ?)",
@@ -219,17 +223,6 @@ class PolicyStore:
         self._transact(
             lambda connection: connection.execute(
                 "DELETE FROM attempts WHERE number = ?", (number,)
-            )
-        )
-
-    def accept_bundle(self, name: str, number: int, digest: str) -> None:
-        """From now on nothing older is accepted under this name."""
-        self._transact(
-            lambda connection: connection.execute(
-                "INSERT INTO bundles VALUES (?, ?, ?) ON CONFLICT (name) DO UPDATE SET "
-                "number = excluded.number, digest = excluded.digest "
-                "WHERE excluded.number >= number",
-                (name, number, digest),
             )
         )
 
@@ -261,9 +254,7 @@ class PolicyStore:
 
     def find_version(self, version: str) -> Version | None:
         """What is known about a version."""
-        query = "SELECT detail FROM versions WHERE version = ?"
-        row = self._read(lambda c: c.execute(query, (version,)).fetchone())
-        return msgspec.json.decode(row[0], type=Version) if row else None
+        return self._read(lambda connection: _version(connection, version))
 
     def require_version(self, named: str) -> Version:
         """By an act's number, a version, or enough of its first digits.
@@ -415,9 +406,19 @@ def _acts(connection: sqlite3.Connection, query: str, *values: int) -> Iterator[
         yield msgspec.structs.replace(msgspec.json.decode(detail, type=Act), number=number)
 
 
-def _known(connection: sqlite3.Connection, version: str) -> bool:
-    query = "SELECT 1 FROM versions WHERE version = ?"
-    return connection.execute(query, (version,)).fetchone() is not None
+def _version(connection: sqlite3.Connection, version: str) -> Version | None:
+    query = "SELECT detail FROM versions WHERE version = ?"
+    row = connection.execute(query, (version,)).fetchone()
+    return msgspec.json.decode(row[0], type=Version) if row else None
+
+
+def _accept(connection: sqlite3.Connection, bundled: Bundled) -> None:
+    """From now on nothing older is accepted under this name."""
+    connection.execute(
+        "INSERT INTO bundles VALUES (?, ?, ?) ON CONFLICT (name) DO UPDATE SET "
+        "number = excluded.number, digest = excluded.digest WHERE excluded.number >= number",
+        (bundled.name, bundled.number, bundled.digest),
+    )
 
 
 def _content(connection: sqlite3.Connection, version: str, name: str, digest: bytes) -> bytes:

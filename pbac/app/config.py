@@ -90,6 +90,7 @@ class Config(_Section, frozen=True, kw_only=True):
     listen: str = "127.0.0.1:8080"
     policies: str = "policies"
     policy_keys: tuple[str, ...] = ()
+    policy_bundle: str = ""
     sealed_packages: tuple[str, ...] = ()
     keep_sealed_packages: bool = True
     state: str = "state"

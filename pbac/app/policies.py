@@ -19,7 +19,6 @@ import os
 from collections.abc import Awaitable, Callable
 from contextlib import aclosing
 from dataclasses import dataclass, field
-from pathlib import Path
 from typing import Final, TypeAlias
 
 from msgspec.structs import replace
@@ -28,7 +27,7 @@ from pbac.adapters.policy_build import Built
 from pbac.adapters.policy_cache import PolicyCache, open_policy_cache
 from pbac.adapters.policy_compiler import Order, PolicyCompiler
 from pbac.adapters.policy_contents import content_of
-from pbac.adapters.policy_source import read_source
+from pbac.adapters.policy_source import PolicySource, read_source
 from pbac.adapters.policy_store import (
     Act,
     PolicyStore,
@@ -120,7 +119,7 @@ def _has_changed(policies: Policies) -> bool:
     last = policies.store.latest_source()
     version = policies.store.find_version(last.version) if last else None
     try:
-        found = read_source(*_source(policies.config), policies.store.accepted_bundles())
+        found = read_source(_source(policies.config), policies.store.accepted_bundles())
     except PbacError:
         return True
     return version is None or version.content != content_of(found.files)
@@ -131,7 +130,7 @@ def _has_changed(policies: Policies) -> bool:
 
 async def keep_up_with_source(policies: Policies, put: Put, tell: Tell) -> None:
     """Put every sound change of the folder, file or bundle in force, for ever."""
-    async with aclosing(changes(_source(policies.config)[0])) as changed:
+    async with aclosing(changes(policies.config.policy_directory)) as changed:
         async for _ in changed:
             async with policies.turn:
                 await _source_changed(policies, put, tell)
@@ -276,16 +275,18 @@ def _sealed(policies: Policies) -> frozenset[str]:
     return always | kept if policies.config.keep_sealed_packages else always
 
 
-def _source(config: Config) -> tuple[Path, tuple[str, ...]]:
-    return config.policy_directory, tuple(str(config.path(key)) for key in config.policy_keys)
+def _source(config: Config) -> PolicySource:
+    return PolicySource(
+        path=str(config.policy_directory),
+        keys=tuple(str(config.path(key)) for key in config.policy_keys),
+        bundle=config.policy_bundle,
+    )
 
 
 def _order(policies: Policies, *, version: str = "", guarded: bool = False) -> Order:
-    path, keys = _source(policies.config)
     return Order(
-        source=None if version else str(path),
+        source=None if version else _source(policies.config),
         version=version,
-        keys=keys,
         sealed=tuple(sorted(_sealed(policies))),
         guarded=guarded,
     )

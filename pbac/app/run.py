@@ -28,8 +28,8 @@ from pbac.app.outbox import keep_recording_changes
 from pbac.app.policies import keep_up_with_commands, keep_up_with_source, open_policies, say_serving
 from pbac.audit.record import GatewayRecord, PolicyRecord
 from pbac.audit.storage import AuditUnavailable
-from pbac.pdp.policy_set import PolicySet
 from pbac.base.clock import SystemClock
+from pbac.pdp.policy_set import PolicySet
 
 RECORD_RETRY_SECONDS: Final = 1.0
 """Between two tries to record a policy change when the record has no room."""
