@@ -37,6 +37,15 @@ POLICY_FILE_BYTES_MAX: Final = 4 * 1024 * 1024
 POLICY_FILES_MAX: Final = 2_000
 POLICY_DATA_BYTES_MAX: Final = 16 * 1024 * 1024
 RULES_MAX: Final = 50_000
+# Compiled policy sets that are kept on disk, those used last.
+POLICY_CACHE_SETS_MAX: Final = 32
+# Versions whose files the store keeps, those in force last; and what put versions in force.
+POLICY_VERSIONS_KEPT_MAX: Final = 100
+POLICY_ACTS_MAX: Final = 10_000
+POLICY_STORE_BUSY_SECONDS_MAX: Final = 5.0
+# What compiling a policy set may take of time and of address space.
+POLICY_COMPILE_SECONDS_MAX: Final = 120.0
+POLICY_COMPILER_BYTES_MAX: Final = 4 * 1024 * 1024 * 1024
 RULE_NODES_MAX: Final = 400
 EXPRESSION_DEPTH_MAX: Final = 32
 DEFINITION_NODES_MAX: Final = 2_000

@@ -11,12 +11,12 @@ import msgspec
 from hypothesis import strategies as st
 
 from pbac.base.source import Source
+from pbac.lang import nodes
 from pbac.lang.compile import compile_program, compile_rules
 from pbac.lang.evaluate.interpret import blame, condition
 from pbac.lang.evaluate.truth import Truth
 from pbac.lang.generate.generate import Question, generate_rule
 from pbac.lang.program import CompiledPackage, Prepared, Program
-from pbac.model.decision import Duty
 from pbac.model.request import DecisionRequest
 from pbac.pdp.delegation import narrowed
 from pbac.pdp.engine import decide
@@ -111,7 +111,8 @@ SERVERS = ["github", "gitlab"]
 def assembled(rules, *, confinement=(), expires=(), shadows=()):
     """A policy set straight from nodes. Rules come named `r000`, `r001`, …"""
     named = [
-        msgspec.structs.replace(rule, name=f"r{number:03}") for number, rule in enumerate(rules)
+        msgspec.structs.replace(rule, name=f"r{number:03}", duties=_duties(rule, number))
+        for number, rule in enumerate(rules)
     ]
     compiled_ = compile_rules(
         named, package="p", servers=confinement, tiers=TIERS, written={}, prepared=Prepared()
@@ -120,13 +121,16 @@ def assembled(rules, *, confinement=(), expires=(), shadows=()):
         replace(
             expiring(rule) if number in expires and rule.effect == "permit" else rule,
             shadow=number in shadows,
-            duties=(Duty(kind="limit", rule=rule.name, parameters={"count": number}),)
-            if rule.effect == "require"
-            else (),
         )
         for number, rule in enumerate(compiled_)
     ]
     return of_rules(found, confinement)
+
+
+def _duties(rule, number):
+    if rule.effect != "require":
+        return ()
+    return (nodes.DutyLine(span=rule.span, kind="limit", parameters={"count": number}),)
 
 
 def expiring(rule):

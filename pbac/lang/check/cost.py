@@ -226,8 +226,8 @@ def _servers(rule: CompiledRule) -> tuple[str, ...]:
 
 def _tools(rule: CompiledRule) -> tuple[str, ...]:
     """The tools that it can be about, when it names them."""
-    exact = [names for names, _ in rule.tools if not any("*" in name for name in names)]
-    return tuple(dict.fromkeys(exact[0])) if exact else (_ANY,)
+    exact = rule.target.exact_tools()
+    return (_ANY,) if exact is None else tuple(dict.fromkeys(exact))
 
 
 # --- the complaint -----------------------------------------------------------------------------
