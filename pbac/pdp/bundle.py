@@ -26,7 +26,7 @@ from pbac.base.limits import BUNDLE_BYTES_MAX, BUNDLE_NAME_CHARACTERS_MAX, BUNDL
 from pbac.base.render import shown
 from pbac.crypto import jws
 from pbac.crypto.keys import PublicKey, SigningKey
-from pbac.pdp.bundle_files import BundleError, require_files
+from pbac.pdp.bundle_files import BundleError, place_of, require_files
 
 TYPE: Final = "pbac-bundle+jws"
 """RFC 8725 3.11: explicit, so that no statement or assertion is ever taken for a bundle."""
@@ -66,7 +66,7 @@ class Bundle:
         made_ms: when it was made, as its maker says.
         key_id: thumbprint (RFC 7638) of the key that signed it.
         digest: `sha256:<hex>` of the payload: name, number, time and files, whoever signed it.
-        files: path → content.
+        files: path → content, in the order in which a folder is read, whatever JSON's is.
     """
 
     name: str
@@ -137,7 +137,7 @@ def parse_bundle(data: bytes, keys: Iterable[PublicKey], *, name: str | None = N
         made_ms=tree["made_ms"],
         key_id=verified.key_id,
         digest=f"sha256:{hashlib.sha256(verified.payload).hexdigest()}",
-        files=files,
+        files={path: files[path] for path in sorted(files, key=place_of)},
     )
 
 

@@ -64,6 +64,12 @@ def kind_of(path: str) -> Kind | None:
     return next((kind for kind in _KINDS[1:] if file.parent.name == kind), None)
 
 
+def place_of(path: str) -> tuple[int, tuple[str, ...]]:
+    """What orders paths as the files of a folder are: by kind, and folder by folder."""
+    kind = kind_of(path)
+    return _KINDS.index(kind) if kind else len(_KINDS), PurePosixPath(path).parts
+
+
 def require_files(files: Mapping[str, bytes]) -> None:
     """Nothing, when these files may be a bundle's.
 

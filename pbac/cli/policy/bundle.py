@@ -21,7 +21,7 @@ from pbac.cli.test_run import SetRun, prepare_set, run_set
 from pbac.pdp.bundle import SUFFIX
 
 if TYPE_CHECKING:
-    from pbac.adapters.policy_bundle import PolicyTrees
+    from pbac.adapters.policy_contents import PolicyFiles
     from pbac.base.source import Source
     from pbac.crypto.keys import SigningKey
     from pbac.pdp.bundle import Bundle
@@ -31,7 +31,8 @@ class _Read(NamedTuple):
     """A folder: the files that are signed, what is in them, and the case files beside them."""
 
     files: Mapping[str, bytes]
-    trees: PolicyTrees
+    policies: PolicyFiles
+    tools: Mapping[str, Any]
     case_files: Sequence[Source]
 
 
@@ -126,13 +127,14 @@ def _number(previous: Bundle | None, name: str, asked: int | None) -> int:
 
 def _require_read(folder: Path) -> _Read:
     """Everything from one look at the folder: what is signed are the bytes that are tested."""
-    from pbac.adapters.policy_bundle import collect_files, read_files
+    from pbac.adapters.policy_contents import parse_policies, parse_tools
+    from pbac.adapters.policy_files import read_files
     from pbac.adapters.policy_folders import read_case_files
     from pbac.pdp.administration import refused
 
     try:
-        files = collect_files(folder)
-        return _Read(files, read_files(files), read_case_files(folder))
+        files = read_files(folder)
+        return _Read(files, parse_policies(files), parse_tools(files), read_case_files(folder))
     except PolicyError as error:
         loaded = Loaded(folder, refused(error.diagnostics))
         click.echo(draw(loaded.diagnostics, loaded.texts), nl=False, err=True)
@@ -142,10 +144,10 @@ def _require_read(folder: Path) -> _Read:
 def _require_sound(folder: Path, read: _Read) -> None:
     prepared = prepare_set(
         folder,
-        read.trees.sources,
-        read.trees.data,
-        places=read.trees.places,
-        tools=read.trees.tools,
+        read.policies.sources,
+        read.policies.data,
+        places=read.policies.places,
+        tools=read.tools,
         case_files=read.case_files,
         wanted=lambda _name: True,
     )
