@@ -1,4 +1,4 @@
-"""Policy bundles on disk. What becomes a bundle is told by `policy_files`, what is in one by `pdp`."""
+"""Policy bundles on disk. What becomes one is told by `policy_files`, what is in one by `pdp`."""
 
 from __future__ import annotations
 
