@@ -60,6 +60,7 @@ class PolicyCache:
         self._folder = folder
         self._key = key
         self._latest: tuple[_Set, PolicySet] | None = None
+        self._written: set[str] = set()
 
     def find(self, version: str) -> PolicySet | None:
         """The policy set, without its sources; None when it is not here, or not to be trusted."""
@@ -151,7 +152,8 @@ class PolicyCache:
 
     def _write(self, name: str, kind: str, render: Any) -> None:
         path = self._path(name, kind)
-        if self._read(name, kind) is not None:
+        if path.name in self._written or self._read(name, kind) is not None:
+            self._written.add(path.name)
             return
         data = render()
         made = path.with_name(f".{path.name}.{secrets.token_hex(8)}")
@@ -171,8 +173,9 @@ class PolicyCache:
     def _prune(self) -> None:
         """Leave the sets used last, and what they are made of."""
         sets = sorted(self._folder.glob(f"*{_SETS}"), key=_used, reverse=True)
-        if len(sets) <= POLICY_CACHE_SETS_MAX:
+        if len(sets) < 2 * POLICY_CACHE_SETS_MAX:  # many are removed together
             return
+        self._written.clear()
         for path in sets[POLICY_CACHE_SETS_MAX:]:
             path.unlink(missing_ok=True)
         wanted: set[str] = set()

@@ -24,6 +24,7 @@ from pbac.adapters.policy_build import Builder, Built, defect, unreadable
 from pbac.adapters.policy_cache import open_policy_cache
 from pbac.adapters.policy_source import Found, PolicySource, read_source
 from pbac.adapters.policy_store import PolicyStore, open_policy_store
+from pbac.base.collector import collect_seldom
 from pbac.base.diagnostics import PolicyError
 from pbac.base.errors import PbacError
 from pbac.base.limits import POLICY_COMPILE_SECONDS_MAX, POLICY_COMPILER_BYTES_MAX
@@ -75,6 +76,10 @@ class PolicyCompiler:
             help_ = "split the policies, or look for what they have that is very large"
             return Built(problems=(line,), text=f"error: {line}\n  help: {help_}\n")
 
+    def process(self) -> int | None:
+        """The child's process, once there is one."""
+        return self._child.pid if self._child else None
+
     async def close(self) -> None:
         """End the child."""
         await self._end()
@@ -114,6 +119,7 @@ def main(arguments: Sequence[str]) -> None:
     # Whatever prints, prints elsewhere: the output is for answers alone.
     answers = os.fdopen(os.dup(sys.stdout.fileno()), "wb")
     os.dup2(sys.stderr.fileno(), sys.stdout.fileno())
+    collect_seldom()
     _stand_back()
     directory = Path(arguments[0])
     store = open_policy_store(directory)

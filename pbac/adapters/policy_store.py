@@ -198,7 +198,7 @@ class PolicyStore:
             version = _version(connection, act.version)
             if version is None:
                 raise VersionUnknown(f"there is no version `{short(act.version)}`")
-            if version.bundled is not None and act.kind == "source":
+            if version.bundled is not None and act.kind != "rollback":
                 _accept(connection, version.bundled)
             detail = msgspec.structs.replace(act, previous=found)
             cursor = connection.execute(

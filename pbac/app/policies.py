@@ -119,7 +119,7 @@ def _has_changed(policies: Policies) -> bool:
     last = policies.store.latest_source()
     version = policies.store.find_version(last.version) if last else None
     try:
-        found = read_source(_source(policies.config), policies.store.accepted_bundles())
+        found = read_source(source_of(policies.config), policies.store.accepted_bundles())
     except PbacError:
         return True
     return version is None or version.content != content_of(found.files)
@@ -275,7 +275,8 @@ def _sealed(policies: Policies) -> frozenset[str]:
     return always | kept if policies.config.keep_sealed_packages else always
 
 
-def _source(config: Config) -> PolicySource:
+def source_of(config: Config) -> PolicySource:
+    """What the configuration names."""
     return PolicySource(
         path=str(config.policy_directory),
         keys=tuple(str(config.path(key)) for key in config.policy_keys),
@@ -285,7 +286,7 @@ def _source(config: Config) -> PolicySource:
 
 def _order(policies: Policies, *, version: str = "", guarded: bool = False) -> Order:
     return Order(
-        source=None if version else _source(policies.config),
+        source=None if version else source_of(policies.config),
         version=version,
         sealed=tuple(sorted(_sealed(policies))),
         guarded=guarded,

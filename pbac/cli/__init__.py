@@ -8,8 +8,8 @@ from typing import Final
 import click
 
 from pbac import __version__
+from pbac.base.collector import collect_seldom
 from pbac.base.errors import PbacError
-from pbac.cli.collector import collect_seldom
 from pbac.cli.groups import LazyGroup
 from pbac.cli.streams import colour, output_failed
 

@@ -90,7 +90,7 @@ def prepare(
     diagnostics = compilation.diagnostics
     if compilation.program is not None:
         diagnostics += tuple(_unsealed(compilation.program, kept, sealed))
-    policy_set = policy_set_of(compilation)
+    policy_set = policy_set_of(compilation, previous.policy_set if previous else None)
     if policy_set is None or has_errors(diagnostics):
         return Publication(
             policy_set=None,

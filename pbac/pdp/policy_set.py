@@ -67,12 +67,16 @@ class PolicySet:
         return sum(len(package.rules) for package in self.program.packages)
 
 
-def policy_set_of(compilation: Compilation) -> PolicySet | None:
-    """The set that was compiled, with its sources, or None when there was an error."""
+def policy_set_of(compilation: Compilation, previous: PolicySet | None = None) -> PolicySet | None:
+    """The set that was compiled, with its sources, or None when there was an error.
+
+    `previous`: as of `PolicySet`.
+    """
     if compilation.program is None:
         return None
     return PolicySet(
         compilation.program,
         {source.name: source.text for source in compilation.sources},
         {source.name: tree for source, tree in compilation.trees.items()},
+        previous=previous,
     )

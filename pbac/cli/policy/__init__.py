@@ -9,6 +9,12 @@ import click
 from pbac.cli.groups import LazyGroup
 
 COMMANDS: Final[dict[str, str]] = {
+    "list": "Show what was put in force, and by whom.",
+    "show": "Show what a version holds, or bring its files back.",
+    "status": "Tell what is in force, what the gateway serves, and what the source holds.",
+    "diff": "Show which rules another version adds, removes and changes.",
+    "publish": "Put policies in force now.",
+    "rollback": "Put an earlier version in force again.",
     "bundle": "Test a folder of policies and sign it as one file.",
     "inspect": "Verify a bundle and tell what is in it.",
 }

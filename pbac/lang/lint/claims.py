@@ -23,8 +23,6 @@ from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, replace
 from typing import Any, Final, TypeAlias
 
-from msgspec import structs
-
 from pbac.base.source import Span
 from pbac.lang import nodes
 from pbac.lang.evaluate import interpret
@@ -117,11 +115,7 @@ _NO_REQUEST: Final = DecisionRequest(agent={}, chain={}, call={})
 
 def shape_of(node: nodes.Node) -> Shape:
     """The shape of any node: its class and all it holds but the places, kinds of literals told."""
-    kept = [
-        _part(getattr(node, field.name))
-        for field in structs.fields(type(node))
-        if field.name != "span"
-    ]
+    kept = [_part(getattr(node, name)) for name in node.__struct_fields__ if name != "span"]
     return (type(node).__name__, *kept)
 
 

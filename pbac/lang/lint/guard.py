@@ -16,7 +16,7 @@ from pbac.lang.compile import Compilation
 from pbac.lang.lint.allows import apply_allows, read_allows
 from pbac.lang.lint.claims import claims_of
 from pbac.lang.lint.codes import CODES
-from pbac.lang.lint.globs import permits_everything
+from pbac.lang.lint.globs import EVERYTHING, permits_everything
 from pbac.lang.lint.linting import Linting
 from pbac.lang.lint.rivals import claimed
 from pbac.lang.resolve.resolve import Resolved, ResolvedPackage
@@ -56,13 +56,11 @@ def _wide(resolved: Resolved) -> Iterator[tuple[ResolvedPackage, nodes.Rule]]:
     """Permits that may be about every tool: few of many, so that this costs a publication little."""
     for package in resolved.packages:
         for rule in package.rules:
-            if rule.effect == "permit" and not any(map(_names_tools, rule.what)):
+            if rule.effect == "permit" and all(map(_is_wide, rule.what)):
                 yield package, rule
 
 
-def _names_tools(clause: nodes.OnClause) -> bool:
-    return (
-        isinstance(clause, nodes.OnNames)
-        and clause.what == "tool"
-        and not any("*" in name.text for name in clause.names)
-    )
+def _is_wide(clause: nodes.OnClause) -> bool:
+    if not isinstance(clause, nodes.OnNames):
+        return True
+    return any(name.text in EVERYTHING for name in clause.names)
