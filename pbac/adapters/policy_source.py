@@ -29,7 +29,7 @@ class PolicySource(msgspec.Struct, frozen=True, kw_only=True):
     Attributes:
         path: a folder, one policy file, or a bundle.
         keys: files of the public keys that sign bundles.
-        bundle: the name a bundle must have; "" for any.
+        bundle: the name a bundle must have.
     """
 
     path: str
@@ -44,6 +44,7 @@ class Found(msgspec.Struct, frozen=True, kw_only=True):
     bundled: Bundled | None = None
 
 
+_NO_NAME: Final = "write its name as `policy_bundle`: numbers count for each name by itself"
 _NO_KEYS: Final = "name the public keys of who may sign it in `policy_keys`"
 
 
@@ -58,10 +59,12 @@ def read_source(source: PolicySource, accepted: Mapping[str, tuple[int, str]]) -
     path = Path(source.path)
     if path.suffix != SUFFIX:
         return Found(files=read_files(path))
+    if not source.bundle:
+        raise PbacError(f"`{path}` is a bundle, and it is not said which", help=_NO_NAME)
     keys = [key for name in source.keys for key in _keys(Path(name))]
     if not keys:
         raise PbacError(f"`{path}` is a bundle, and no key is trusted to sign one", help=_NO_KEYS)
-    bundle = load_bundle(path, keys, name=source.bundle or None)
+    bundle = load_bundle(path, keys, name=source.bundle)
     require_newer(bundle, accepted)
     return Found(
         files=dict(bundle.files),

@@ -164,7 +164,11 @@ class PolicyStore:
     # --- writing ---------------------------------------------------------------------------
 
     def keep(self, version: Version, files: Files) -> None:
-        """Keep a version that is sound. It is not in force by that."""
+        """Keep a version that is sound. It is not in force by that.
+
+        Of the bundle it came in nothing older is accepted from now on, also when its policies are
+        the same: it may have been made to withdraw the one before.
+        """
         rows = [(hashlib.sha256(data).digest(), data) for data in files.values()]
         listed = {name: row[0] for name, row in zip(files, rows, strict=True)}
 
@@ -174,6 +178,8 @@ class PolicyStore:
                 "INSERT OR REPLACE INTO versions VALUES (?, ?, ?)",
                 (version.version, _encode(version), msgspec.msgpack.encode(listed)),
             )
+            if version.bundled is not None:
+                _accept(connection, version.bundled)
 
         self._transact(write)
 
@@ -198,8 +204,6 @@ class PolicyStore:
             version = _version(connection, act.version)
             if version is None:
                 raise VersionUnknown(f"there is no version `{short(act.version)}`")
-            if version.bundled is not None and act.kind != "rollback":
-                _accept(connection, version.bundled)
             detail = msgspec.structs.replace(act, previous=found)
             cursor = connection.execute(
                 "INSERT INTO acts (version, detail, source) VALUES (?, ?, ?)",
