@@ -9,8 +9,8 @@
 
 A publication is one transaction: its files, its version and its act are there together or not at
 all, whenever the program dies. Acts that say which version they follow are refused when another act
-came first (`VersionConflict`), so of two people who publish at once one is told. It is a file of its
-own, so that writing many megabytes never keeps the state of tokens waiting.
+came first (`VersionConflict`), so of two who publish at once one is told. It is a file of its own,
+so that writing many megabytes never keeps the state of tokens waiting.
 """
 
 from __future__ import annotations

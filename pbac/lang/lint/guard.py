@@ -53,7 +53,7 @@ def unacknowledged(compilation: Compilation) -> tuple[Diagnostic, ...]:
 
 
 def _wide(resolved: Resolved) -> Iterator[tuple[ResolvedPackage, nodes.Rule]]:
-    """Permits that may be about every tool: few of many, so that this costs a publication little."""
+    """Permits that may be about every tool: few of many, so this costs a publication little."""
     for package in resolved.packages:
         for rule in package.rules:
             if rule.effect == "permit" and all(map(_is_wide, rule.what)):
