@@ -104,6 +104,8 @@ class Act(msgspec.Struct, frozen=True, kw_only=True):
         kind: `source`, the configured folder or bundle has changed; `publish` or `rollback`, a
             command.
         previous: the version it followed, "" for the first.
+        source: digest of the files that the source held then (`policy_contents.content_of`), ""
+            when it could not be read: it acts when it holds others.
         actor: the system's name for who did it.
     """
 
@@ -111,6 +113,7 @@ class Act(msgspec.Struct, frozen=True, kw_only=True):
     kind: Kind
     version: str
     previous: str = ""
+    source: str = ""
     actor: str = ""
     note: str = ""
     at_ms: int
@@ -140,8 +143,8 @@ _TABLES: Final = (
     """CREATE TABLE IF NOT EXISTS versions (
          version TEXT PRIMARY KEY, detail BLOB NOT NULL, files BLOB NOT NULL) STRICT""",
     """CREATE TABLE IF NOT EXISTS acts (
-         number INTEGER PRIMARY KEY AUTOINCREMENT, version TEXT NOT NULL, detail BLOB NOT NULL,
-         source INTEGER NOT NULL) STRICT""",
+         number INTEGER PRIMARY KEY AUTOINCREMENT, version TEXT NOT NULL, detail BLOB NOT NULL
+       ) STRICT""",
     """CREATE TABLE IF NOT EXISTS attempts (
          number INTEGER PRIMARY KEY AUTOINCREMENT, detail BLOB NOT NULL) STRICT""",
     """CREATE TABLE IF NOT EXISTS bundles (
@@ -206,8 +209,8 @@ class PolicyStore:
                 raise VersionUnknown(f"there is no version `{short(act.version)}`")
             detail = msgspec.structs.replace(act, previous=found)
             cursor = connection.execute(
-                "INSERT INTO acts (version, detail, source) VALUES (?, ?, ?)",
-                (act.version, _encode(detail), act.kind == "source"),
+                "INSERT INTO acts (version, detail) VALUES (?, ?)",
+                (act.version, _encode(detail)),
             )
             _prune(connection)
             return msgspec.structs.replace(detail, number=cursor.lastrowid or 0)
@@ -243,10 +246,6 @@ class PolicyStore:
     def head(self) -> Act | None:
         """The act that says what is in force; None before the first."""
         return self._read(_head)
-
-    def latest_source(self) -> Act | None:
-        """The last act of the configured folder or bundle."""
-        return self._read(lambda c: next(_acts(c, _LAST_SOURCE), None))
 
     def find_act(self, number: int) -> Act | None:
         """One act by its number."""
@@ -397,7 +396,6 @@ def actor() -> str:
 
 
 _LAST_ACTS: Final = "SELECT number, detail FROM acts ORDER BY number DESC LIMIT ?"
-_LAST_SOURCE: Final = "SELECT number, detail FROM acts WHERE source ORDER BY number DESC LIMIT 1"
 _ONE_ACT: Final = "SELECT number, detail FROM acts WHERE number = ?"
 
 

@@ -5,7 +5,8 @@
 
 An act is a row of the store; the last one says what is in force. So a publication is a transaction
 and then one assignment: whenever the program dies, the next start finds the old version or the new
-one. A source that has not changed since its last act does not undo what a command did after it.
+one. Every act notes what the source held, which acts when it holds something else: so it does not
+undo what a command did because it is looked at again.
 
 Loading reads what the child compiled, in a thread; only then is anything recorded, and only then
 assigned. A request keeps the set it began with. Any error leaves the old set serving.
@@ -105,7 +106,7 @@ async def open_policies(config: Config, clock: Clock) -> tuple[Policies, PolicyS
 
 async def _begin(policies: Policies) -> PolicySet:
     head = policies.store.head()
-    if head is not None and not await asyncio.to_thread(_has_changed, policies):
+    if head is not None and not await asyncio.to_thread(_has_changed, policies, head):
         loaded = await _load(policies, head)
     else:
         built = await policies.compiler.build(_order(policies, guarded=head is not None))
@@ -114,15 +115,13 @@ async def _begin(policies: Policies) -> PolicySet:
     return policy_set
 
 
-def _has_changed(policies: Policies) -> bool:
-    """The source, since its last act? One that cannot be read has: who builds it tells how."""
-    last = policies.store.latest_source()
-    version = policies.store.find_version(last.version) if last else None
+def _has_changed(policies: Policies, head: Act) -> bool:
+    """The source, since the last act? One that cannot be read has: who builds it tells how."""
     try:
         found = read_source(source_of(policies.config), policies.store.accepted_bundles())
     except PbacError:
         return True
-    return version is None or version.content != content_of(found.files)
+    return head.source != content_of(found.files)
 
 
 # --- keeping up ------------------------------------------------------------------------------
@@ -139,7 +138,6 @@ async def keep_up_with_source(policies: Policies, put: Put, tell: Tell) -> None:
 async def _source_changed(policies: Policies, put: Put, tell: Tell) -> None:
     """Also at the beginning, which is how the compiler comes to know what is in force."""
     built = await policies.compiler.build(_order(policies, guarded=True))
-    last = await asyncio.to_thread(policies.store.latest_source)
     if built.version is None:
         if built.problems != policies.problems:
             policies.problems = built.problems
@@ -147,7 +145,8 @@ async def _source_changed(policies: Policies, put: Put, tell: Tell) -> None:
             _log.error("the policy change was refused; the old set serves on\n%s", built.text)
         return
     policies.problems = ()
-    if last is None or last.version != built.version.version:
+    head = await asyncio.to_thread(policies.store.head)
+    if head is None or head.source != built.version.content:
         await _put_in_force(policies, await _act(policies, built), put, tell)
 
 
@@ -236,7 +235,12 @@ async def _act(policies: Policies, built: Built) -> Act:
     """The source's act on what was built of it. Raises `PbacError` when that is nothing."""
     if built.version is None:
         raise PbacError(f"the policies cannot be used\n\n{built.text}")
-    act = Act(kind="source", version=built.version.version, at_ms=policies.clock.now_ms())
+    act = Act(
+        kind="source",
+        version=built.version.version,
+        source=built.version.content,
+        at_ms=policies.clock.now_ms(),
+    )
     return await asyncio.to_thread(policies.store.publish, act)
 
 

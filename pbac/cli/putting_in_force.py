@@ -42,7 +42,12 @@ def put_in_force(
     if changes := _changes(versions, expected, version.version):
         click.echo(changes)
     act = Act(
-        kind=kind, version=version.version, actor=actor(), note=note, at_ms=SystemClock().now_ms()
+        kind=kind,
+        version=version.version,
+        source=versions.source_content(),
+        actor=actor(),
+        note=note,
+        at_ms=SystemClock().now_ms(),
     )
     try:
         act = store.publish(act, expected=expected)

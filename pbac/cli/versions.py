@@ -64,6 +64,16 @@ class Versions:
             return read_files(Path(named))
         return self.store.files(self.store.require_version(named).version)
 
+    def source_content(self) -> str:
+        """The digest of what the source holds, "" when it cannot be read."""
+        from pbac.adapters.policy_contents import content_of
+        from pbac.adapters.policy_source import read_source
+
+        try:
+            return content_of(read_source(self.source, {}).files)
+        except PbacError:
+            return ""
+
     def policy_set_of(self, files: Files) -> PolicySet:
         """Compiled, whether or not its tests pass. Raises `PolicyError` for mistakes."""
         from pbac.adapters.policy_contents import publication_of

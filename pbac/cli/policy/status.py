@@ -7,7 +7,6 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from pbac.base.errors import PbacError
 from pbac.base.render import shown
 from pbac.cli.config_option import config_option
 from pbac.cli.putting_in_force import is_alive
@@ -60,25 +59,19 @@ def _gateway(head: Act | None, serving: Serving | None, *, alive: bool) -> str:
 
 
 def _source(versions: Versions) -> str:
-    from pbac.adapters.policy_contents import content_of
-    from pbac.adapters.policy_source import read_source
-
     path, head = versions.source.path, versions.store.head()
-    try:
-        content = content_of(read_source(versions.source, {}).files)
-    except PbacError as error:
-        return f"`{shown(path)}` cannot be used: {shown(error.message)}"
+    content = versions.source_content()
+    if not content:
+        return f"`{shown(path)}` cannot be read\n  help: `pbac policy publish` tells why"
     version = versions.store.find_version(head.version) if head else None
     if version is not None and version.content == content:
         return f"`{shown(path)}` holds what is in force"
-    last = versions.store.latest_source()
-    seen = versions.store.find_version(last.version) if last else None
-    if seen is not None and seen.content == content:
+    if head is not None and head.source == content:
         return (
-            f"`{shown(path)}` holds what was in force by act {last.number if last else 0}; "
-            "it acts again when it changes\n  help: `pbac policy publish` puts it in force now"
+            f"`{shown(path)}` holds something else, which acts again when it changes\n"
+            "  help: `pbac policy diff` tells what, `pbac policy publish` puts it in force"
         )
-    return f"`{shown(path)}` holds something else\n  help: `pbac policy diff` tells what"
+    return f"`{shown(path)}` has changed since\n  help: `pbac policy diff` tells how"
 
 
 def _json(head: Act | None, serving: Serving | None, source: str, *, alive: bool) -> dict[str, Any]:
