@@ -2,7 +2,6 @@
 
 Of a policy set of 10,000 rules in a folder, by the parts a gateway is made of (`app.policies`):
 
-- `cold`, `warm`: ms until a new process has a set to decide by; warm finds it compiled.
 - `live`: ms from writing one file until its change is in force, while decisions are made.
 - `stall`: the longest that the event loop was not asked, by a heartbeat of 1 ms; `idle` is the same
   without any change, which is the machine's.
@@ -26,6 +25,7 @@ import time
 from pathlib import Path
 
 from budgets import facts, tell
+from load import resident_mib, write_policies
 from workload import workload
 
 HEARTBEAT_SECONDS = 0.001
@@ -36,19 +36,12 @@ DECISIONS_A_BEAT = 20
 def main() -> int:
     options = _options()
     if options.one:
-        print(json.dumps(_one(options.one, Path(options.folder), options.rounds)))
+        print(json.dumps(_one(Path(options.one), options.rounds)))
         return 0
     with tempfile.TemporaryDirectory() as name:
         folder = Path(name)
-        _write(folder / "policies", options.rules)
-        cold = [_start(folder, fresh=True) for _ in range(2)]
-        warm = [_start(folder, fresh=False) for _ in range(5)]
-        live = _process("live", folder, options.rounds)
-    figures = {
-        "cold_ms": statistics.median(each["ms"] for each in cold),
-        "warm_ms": statistics.median(each["ms"] for each in warm),
-        **live,
-    }
+        write_policies(folder, options.rules)
+        figures = _process(folder, options.rounds)
     rows = {f"publish.{options.rules}": {name: round(v, 2) for name, v in figures.items()}}
     if options.json:
         print(json.dumps({"machine": facts(), "figures": rows}, indent=2))
@@ -61,50 +54,23 @@ def _options() -> argparse.Namespace:
     parser.add_argument("--rounds", type=int, default=10)
     parser.add_argument("--json", action="store_true")
     parser.add_argument("--check", action="store_true", help="end with 1 above a budget")
-    parser.add_argument("--one", choices=("start", "live"), help=argparse.SUPPRESS)
-    parser.add_argument("--folder", help=argparse.SUPPRESS)
+    parser.add_argument("--one", help=argparse.SUPPRESS)
     return parser.parse_args()
 
 
-def _write(folder: Path, rules: int) -> None:
-    folder.mkdir()
-    for source in workload(rules, 1).sources:
-        (folder / source.name).write_text(source.text)
-
-
-def _start(folder: Path, *, fresh: bool) -> dict:
-    if fresh:
-        subprocess.run(["rm", "-rf", str(folder / "state")], check=True)
-    return _process("start", folder, 1)
-
-
-def _process(what: str, folder: Path, rounds: int) -> dict:
-    command = [sys.executable, __file__, "--one", what, "--folder", str(folder)]
-    command += ["--rounds", str(rounds)]
-    done = subprocess.run(command, check=True, stdout=subprocess.PIPE)
-    return json.loads(done.stdout)
+def _process(folder: Path, rounds: int) -> dict:
+    command = [sys.executable, __file__, "--one", str(folder), "--rounds", str(rounds)]
+    return json.loads(subprocess.run(command, check=True, stdout=subprocess.PIPE).stdout)
 
 
 # --- within a process of its own -----------------------------------------------------------------
 
 
-def _one(what: str, folder: Path, rounds: int) -> dict:
+def _one(folder: Path, rounds: int) -> dict:
     import uvloop  # noqa: PLC0415
 
     sys.setswitchinterval(0.0005)  # as `pbac serve` does
-    return uvloop.run(_started(folder) if what == "start" else _live(folder, rounds))
-
-
-async def _started(folder: Path) -> dict:
-    from pbac.app.config import Config  # noqa: PLC0415
-    from pbac.app.policies import open_policies  # noqa: PLC0415
-    from pbac.base.clock import SystemClock  # noqa: PLC0415
-
-    started = time.perf_counter()
-    policies, _ = await open_policies(Config(directory=str(folder)), SystemClock())
-    taken = time.perf_counter() - started
-    await policies.close()
-    return {"ms": taken * 1000}
+    return uvloop.run(_live(folder, rounds))
 
 
 async def _live(folder: Path, rounds: int) -> dict:
@@ -125,11 +91,12 @@ async def _live(folder: Path, rounds: int) -> dict:
         pass
     gc.collect()
     gc.freeze()
+    await asyncio.sleep(SETTLE_SECONDS)  # what that took is not counted
     idle = await serving.longest(asyncio.sleep(SETTLE_SECONDS))
     taken: list[float] = []
     changes = (_change(folder, number, serving, taken) for number in range(rounds))
     stalls = [await serving.longest(change) for change in changes]
-    memory = _resident(os.getpid()), _resident(policies.compiler.process() or 0)
+    memory = resident_mib(os.getpid()), resident_mib(policies.compiler.process() or 0)
     for task in (keeping, beating):
         task.cancel()
     await policies.close()
@@ -200,11 +167,6 @@ class _Serving:
                 self.decided += 1
                 self.wrong += decision.policy_version not in self.versions
             last = time.perf_counter()
-
-
-def _resident(process: int) -> float:
-    pages = int(Path(f"/proc/{process}/statm").read_text().split()[1])
-    return pages * os.sysconf("SC_PAGE_SIZE") / 2**20
 
 
 if __name__ == "__main__":

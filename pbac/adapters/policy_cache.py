@@ -24,6 +24,7 @@ from typing import Any, Final, TypeVar
 import msgspec
 
 from pbac import __version__
+from pbac.base.collector import collect_afterwards
 from pbac.base.limits import POLICY_CACHE_SETS_MAX
 from pbac.lang.program import CompiledPackage, Program
 from pbac.lang.stored import STORED_FORMAT, StoredError, parse_package, render_package
@@ -64,6 +65,10 @@ class PolicyCache:
 
     def find(self, version: str) -> PolicySet | None:
         """The policy set, without its sources; None when it is not here, or not to be trusted."""
+        with collect_afterwards():
+            return self._find(version)
+
+    def _find(self, version: str) -> PolicySet | None:
         data = self._read(version, _SETS)
         if data is None:
             return None

@@ -43,6 +43,7 @@ class Filed:
         for group in self._groups:
             names = group.target.exact_tools()
             if names is None:
+                group.heads = _heads(group.target)
                 self._others.append(group)
             for name in dict.fromkeys(names or ()):
                 self._by_tool.setdefault(name, []).append(group)
@@ -65,14 +66,15 @@ class Filed:
 class _Group:
     """Rules with one target.
 
-    `heads`: how the name of a tool must begin to match; of globs what stands before the first star.
+    `heads`: how the name of a tool must begin to match, where it is not filed under its whole name;
+    of globs what stands before the first star.
     """
 
     __slots__ = ("_tests", "heads", "rules", "target")
 
     def __init__(self, target: Target) -> None:
         self.target = target
-        self.heads = _heads(target)
+        self.heads: tuple[str, ...] = ("",)
         self.rules: list[CompiledRule] = []
         self._tests: tuple[ClauseTest, ...] | None = None
 
