@@ -4,9 +4,11 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from pathlib import Path
-from typing import Any
+from typing import Any, Final
 
 import click
+
+DEFAULT_CONFIG: Final = Path("pbac.toml")
 
 
 def config_option(help_text: str = "Configuration file.") -> Callable[..., Any]:
@@ -15,7 +17,7 @@ def config_option(help_text: str = "Configuration file.") -> Callable[..., Any]:
         "--config",
         "config",
         type=click.Path(dir_okay=False, path_type=Path),
-        default=Path("pbac.toml"),
+        default=DEFAULT_CONFIG,
         show_default=True,
         help=help_text,
     )

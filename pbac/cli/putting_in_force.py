@@ -36,7 +36,7 @@ def put_in_force(
 
     store = versions.store
     version = _build(versions, found, kind, guarded=guarded)
-    if version.version == expected:
+    if version.version == expected == in_force(versions):
         click.echo(f"`{short(version.version)}` is in force already")
         return
     if changes := _changes(versions, expected, version.version):

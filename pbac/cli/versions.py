@@ -7,9 +7,13 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Final
+
+import click
+from click.shell_completion import CompletionItem
 
 from pbac.base.errors import PbacError
+from pbac.cli.config_option import DEFAULT_CONFIG
 
 if TYPE_CHECKING:
     from pbac.adapters.policy_cache import PolicyCache
@@ -19,8 +23,9 @@ if TYPE_CHECKING:
     from pbac.app.config import Config
     from pbac.pdp.policy_set import PolicySet
 
-IN_FORCE = "in-force"
-SOURCE = "source"
+IN_FORCE: Final = "in-force"
+SOURCE: Final = "source"
+_COMPLETED_MAX: Final = 20
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -82,6 +87,31 @@ class Versions:
         publication = publication_of(files)
         found = policy_set_of(publication.compilation) if publication.compilation else None
         return found or publication.require()
+
+
+class _VersionName(click.ParamType[str]):
+    """What names a version; a shell completes it with the acts, newest first."""
+
+    name = "VERSION"
+
+    def shell_complete(
+        self, ctx: click.Context, _param: click.Parameter, incomplete: str
+    ) -> list[CompletionItem]:
+        """Those that begin so; none where there is no store."""
+        from pbac.adapters.policy_store import short
+
+        config = ctx.params.get("config") or DEFAULT_CONFIG
+        try:
+            with open_versions(config) as versions:
+                acts = versions.store.acts(_COMPLETED_MAX)
+        except PbacError:
+            return []
+        names = [(str(act.number), f"{short(act.version)} {act.note}".strip()) for act in acts]
+        names += [(IN_FORCE, "what is in force"), (SOURCE, "what the folder or bundle holds")]
+        return [CompletionItem(n, help=told) for n, told in names if n.startswith(incomplete)]
+
+
+VERSION_NAME: Final = _VersionName()
 
 
 @contextmanager

@@ -10,12 +10,12 @@ from pbac.cli.config_option import config_option
 from pbac.cli.policy_differences import as_json as json_of
 from pbac.cli.policy_differences import lines, summary
 from pbac.cli.request_options import echo_json
-from pbac.cli.versions import IN_FORCE, SOURCE, open_versions
+from pbac.cli.versions import IN_FORCE, SOURCE, VERSION_NAME, open_versions
 
 
 @click.command()
-@click.argument("before", default=IN_FORCE)
-@click.argument("after", default=SOURCE)
+@click.argument("before", default=IN_FORCE, type=VERSION_NAME)
+@click.argument("after", default=SOURCE, type=VERSION_NAME)
 @click.option("--json", "as_json", is_flag=True, help="One JSON object instead of text.")
 @click.option("--exit-code", is_flag=True, help="End with 1 when anything differs.")
 @config_option()

@@ -9,11 +9,11 @@ import click
 from pbac.base.errors import PbacError
 from pbac.cli.config_option import config_option
 from pbac.cli.putting_in_force import in_force, put_in_force
-from pbac.cli.versions import open_versions
+from pbac.cli.versions import VERSION_NAME, open_versions
 
 
 @click.command()
-@click.argument("version", required=False)
+@click.argument("version", required=False, type=VERSION_NAME)
 @click.option("--note", default="", help="Why, for `pbac policy list` and the record.")
 @config_option()
 def command(config: Path, version: str | None, note: str) -> None:

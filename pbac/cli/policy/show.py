@@ -11,7 +11,7 @@ from pbac.base.errors import PbacError
 from pbac.base.render import shown
 from pbac.cli.config_option import config_option
 from pbac.cli.request_options import echo_json
-from pbac.cli.versions import IN_FORCE, open_versions
+from pbac.cli.versions import IN_FORCE, VERSION_NAME, open_versions
 
 if TYPE_CHECKING:
     from pbac.adapters.policy_files import Files
@@ -19,7 +19,7 @@ if TYPE_CHECKING:
 
 
 @click.command()
-@click.argument("version", default=IN_FORCE)
+@click.argument("version", default=IN_FORCE, type=VERSION_NAME)
 @click.option(
     "-o",
     "--output",
