@@ -18,6 +18,7 @@ import logging
 import os
 import secrets
 from collections.abc import Iterable
+from contextlib import suppress
 from pathlib import Path
 from typing import Any, Final, TypeVar
 
@@ -152,7 +153,8 @@ class PolicyCache:
         if not hmac.compare_digest(mac, self._mac(path.name, data)):
             _log.warning("`%s` is not what was written there; it is compiled again", path)
             return None
-        os.utime(path)  # what is used stays
+        with suppress(OSError):
+            os.utime(path)  # what is used stays
         return data
 
     def _write(self, name: str, kind: str, render: Any) -> None:
