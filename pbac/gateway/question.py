@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import ipaddress
 from collections.abc import Callable, Iterable, Mapping
+from contextlib import suppress
 from typing import Any, Final, TypeAlias
 
 import msgspec
@@ -129,11 +130,16 @@ _CHARACTERS_MAX: Final = {
 def address_at(tree: Tree, name: str, within: str = "") -> str:
     """A member that is an IP address, in its canonical spelling."""
     text = text_at(tree, name, within)
-    try:
-        return str(ipaddress.ip_address(text)) if text else ""
-    except ValueError:
+    if not text:
+        return ""
+    address: ipaddress.IPv4Address | ipaddress.IPv6Address | None = None
+    with suppress(ValueError):
+        address = ipaddress.ip_address(text)
+    if address is None or "%" in text:  # a zone is of the machine that wrote it
         at, help_ = place(within, name), "write one like `192.0.2.1` or `2001:db8::1`"
-        raise QuestionError(f"`{at}` is no IP address", place=at, help=help_) from None
+        raise QuestionError(f"`{at}` is no IP address", place=at, help=help_)
+    # Rules about `10.0.0.0/8` have to know `::ffff:10.1.2.3`.
+    return str(getattr(address, "ipv4_mapped", None) or address)
 
 
 def require_known(
