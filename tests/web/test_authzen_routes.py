@@ -15,6 +15,7 @@ from support.in_memory import make_world
 from pbac.audit.record import DecisionRecord
 from pbac.base.limits import EVALUATIONS_MAX, REQUEST_BODY_BYTES_MAX
 from pbac.gateway.decision_point import DecisionPoint
+from pbac.gateway.opa import read_input
 from pbac.oauth.model import Client, ResourceServer
 from pbac.oauth.storage import StorageError
 from pbac.web.authzen_routes import DOORS, routes
@@ -274,6 +275,7 @@ async def test_what_the_enforcement_point_sees_of_the_agent_counts(asked):
     assert (await asked.told(OPA, question(env=seen)))["result"]["allow"] is True
     mapped = {**seen, "ip": "::FFFF:10.1.2.3"}
     assert (await asked.told(ONE, evaluation(context=mapped)))["decision"] is True
+    assert read_input(json.dumps(question(env=mapped)).encode()).questions[0].ip == "10.1.2.3"
     for other in ({}, {**seen, "ip": "11.0.0.1"}, {**seen, "client": "x"}):
         assert (await asked.told(ONE, evaluation(context=other)))["decision"] is False
 
