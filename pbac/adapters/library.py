@@ -138,7 +138,7 @@ class Verdict(msgspec.Struct, frozen=True, dict=True, eq=False):
 
 
 class LoadedPolicySet:
-    """Policies that answer requests. Immutable, and safe to use from several threads.
+    """Policies that answer requests, and never change. Threads that share them take turns.
 
     A request is a `DecisionRequest`, or a mapping as in the files of `pbac eval --request`. A
     mapping is checked, and completed from what policies and vocabularies say about its tool; a

@@ -29,7 +29,7 @@ from pbac.model.request import DecisionRequest
 RECORD_VERSION: Final = 1
 ESSENTIAL: Final = (
     "v", "kind", "sequence", "batch", "time", "time_ms", "decision_id", "effect", "cause", "event",
-    "method", "server", "tool", "token_id", "policy_version",
+    "method", "server", "tool", "token_id", "policy_version", "door", "asked_by",
 )  # fmt: skip
 """What is left of a record that is too large however much is cut."""
 

@@ -112,6 +112,8 @@ async def answer(point: DecisionPoint, asker: Asker, inquiry: Inquiry) -> tuple[
     policy_set, offer = point.gateway.policies.current, point.gateway.offer.current
     answered: list[Answered] = []
     for question in inquiry.questions:
+        if answered:
+            await asyncio.sleep(0)  # a long batch must not hold up everybody else's calls
         if isinstance(question, QuestionError):
             answered.append(question)
             told = False  # AuthZEN 7.2.1: "Decisions default to closed"

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import base64
 import hashlib
 import json
@@ -10,7 +11,7 @@ import socket
 import aiohttp
 import pytest
 from aiohttp import web
-from support.in_memory import make_world
+from support.in_memory import POLICY, make_world, policy_set
 
 from pbac.audit.record import DecisionRecord
 from pbac.base.limits import EVALUATIONS_MAX, REQUEST_BODY_BYTES_MAX
@@ -388,6 +389,23 @@ async def test_defaults_are_taken_as_a_whole_and_replaced_as_a_whole(asked):
     answer = await asked.told(MANY, {**YES, "evaluations": items})
     assert [each["decision"] for each in answer["evaluations"]] == [True, False, False, False]
     assert "`evaluations[3].resource.type` is missing" in str(answer["evaluations"][3])
+
+
+async def test_a_batch_lets_others_go_on_and_keeps_the_set_it_began_with(asked):
+    published, turns = asked.world.gateway.policies, []
+    sets = [published.current, policy_set(POLICY.replace("amount > 100", "amount > 99"))]
+
+    async def publishing():
+        while True:
+            turns.append(published.current.version)
+            published.current = sets[len(turns) % 2]
+            await asyncio.sleep(0)
+
+    other = asyncio.ensure_future(publishing())
+    answer = await asked.told(MANY, {**YES, "evaluations": [{}] * 50})
+    other.cancel()
+    assert len({each["context"]["policy_version"] for each in answer["evaluations"]}) == 1
+    assert len(turns) > 50
 
 
 @pytest.mark.parametrize("more", [{}, {"evaluations": []}])
