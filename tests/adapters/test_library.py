@@ -245,6 +245,17 @@ def test_the_answers_are_those_of_the_commands(folder, asked, vocabulary):
     assert policy_set.explain(asked).decision == policy_set.decide(asked).told
 
 
+@pytest.mark.parametrize("confined", ["on server git", ""])
+def test_server_and_scope_are_filled_in_from_the_vocabulary(folder, confined):
+    (folder / "git.pbac").write_text(POLICY.replace("on server git", confined))
+    (folder / "tools").mkdir()
+    (folder / "tools/git.json").write_text(json.dumps(VOCABULARY))
+    asked = tree(call={"method": "tools/call", "tool": "write_it"})
+    verdict = load_policy_set(folder).decide(asked)
+    assert verdict.permitted
+    assert verdict.request.call == {**asked["call"], "server": "git", "scope": "s:write"}
+
+
 class Special(DecisionRequest, frozen=True, kw_only=True):
     """A request of somebody's own kind."""
 
