@@ -20,8 +20,10 @@ from __future__ import annotations
 
 from typing import Any, Final
 
+from msgspec.structs import replace
+
 from pbac.base.limits import EVALUATIONS_MAX
-from pbac.gateway.decision_point import Answered, DecisionPoint, Reply
+from pbac.gateway.decision_point import CALL, Answered, DecisionPoint, Reply
 from pbac.gateway.question import (
     Inquiry,
     Question,
@@ -109,18 +111,27 @@ def _question(tree: Tree, at: str = "") -> Question:
     action = record_at(tree, "action", at, required=True)
     resource = record_at(tree, "resource", at, required=True)
     context = record_at(tree, "context", at)
-    require_known(context, _CONTEXT, place(at, "context"))
     _typed(subject, SUBJECT_TYPES, place(at, "subject"))
-    _typed(resource, RESOURCE_TYPES, place(at, "resource"))
-    named = text_at(subject, "id", place(at, "subject"), required=True)
     _properties(subject, (), place(at, "subject"), _REGISTRY)
-    needed = _properties(resource, ("server",), place(at, "resource"), _OFFER)
-    properties = _properties(action, ("arguments",), place(at, "action"), "")
-    return Question(
+    named = text_at(subject, "id", place(at, "subject"), required=True)
+    asked = Question(
         agent=text_at(context, "agent", place(at, "context")) or named,
         subject=named,
         method=text_at(action, "name", place(at, "action"), required=True),
         tool=text_at(resource, "id", place(at, "resource"), required=True),
+        arguments={},
+    )
+    # Whatever else COAZ-MCP maps has members of its own, and is denied whatever they say.
+    return _call(asked, action, resource, context, at) if asked.method == CALL else asked
+
+
+def _call(asked: Question, action: Tree, resource: Tree, context: Tree, at: str) -> Question:
+    require_known(context, _CONTEXT, place(at, "context"))
+    _typed(resource, RESOURCE_TYPES, place(at, "resource"))
+    needed = _properties(resource, ("server",), place(at, "resource"), _OFFER)
+    properties = _properties(action, ("arguments",), place(at, "action"), "")
+    return replace(
+        asked,
         server=text_at(needed, "server", place(at, "resource.properties")),
         arguments=_arguments(properties, context, at),
         ip=address_at(context, "ip", place(at, "context")),

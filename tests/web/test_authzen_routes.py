@@ -335,6 +335,16 @@ async def test_a_method_without_a_mapping_is_denied(asked, name):
     answer = await asked.told(ONE, body)
     assert (answer["decision"], answer["context"]["code"]) == (False, "unknown_action")
     assert asked.records[-1].method == name
+    # As the draft maps `initialize`: on a server, without arguments, with a member of its own.
+    body = {
+        "subject": {"type": "identity", "id": "a1"},
+        "action": {"name": name},
+        "resource": {"type": "mcp_server", "id": "https://gw.example/mcp"},
+        "context": {"agent": "a1", "protocol_version": "2026-07-28"},
+    }
+    assert (await asked.told(ONE, body))["context"]["code"] == "unknown_action"
+    body["subject"]["properties"] = {"tier": "trusted"}
+    assert (await asked.send(ONE, body))[0] == 400
 
 
 @pytest.mark.parametrize(("server", "decided"), [("shop", True), ("other", False)])
