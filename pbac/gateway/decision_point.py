@@ -233,8 +233,9 @@ def _suspended(matter: _Matter) -> Refusal | None:
 
 
 def _another_subject(matter: _Matter) -> Refusal | None:
-    # COAZ-MCP, "The Subject-Identity Claim": the subject is whom the agent acts for, `context.agent` the agent itself. Until
-    # people can sign in here, an agent acts for itself: nobody vouches for another subject.
+    # COAZ-MCP, "The Subject-Identity Claim": the subject is whom the agent acts for, and
+    # `context.agent` the agent itself. Until people can sign in here, an agent acts for itself:
+    # nobody vouches for another subject.
     if matter.question.subject == matter.question.agent:
         return None
     told = f"`{matter.question.subject}` is not `{matter.question.agent}`, and no person is known"
