@@ -57,7 +57,7 @@ def _one_process(size: int) -> dict[str, float]:
     sources = workload(size, 1).sources
     changed = [*sources[:-1], type(sources[-1])(sources[-1].name, sources[-1].text + "\n# changed")]
     started = time.perf_counter()
-    from pbac.cli.collector import collect_seldom  # noqa: PLC0415  # imports are part of it
+    from pbac.base.collector import collect_seldom  # noqa: PLC0415  # imports are part of it
     from pbac.lang.compile import compile_program  # noqa: PLC0415
 
     collect_seldom()  # as `pbac check` does

@@ -28,7 +28,7 @@ from contextlib import ExitStack, contextmanager
 from dataclasses import asdict, dataclass
 from pathlib import Path
 
-from load import Figures, Load, drive
+from drive import Figures, Load, drive
 
 from pbac.app.config import BackendConfig
 from pbac.app.scaffold import ISSUER, write_directory

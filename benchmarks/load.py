@@ -1,95 +1,115 @@
-"""Load on one POST endpoint: `wrk` where it is installed, else a raw-socket client of our own."""
+"""What a policy set costs to load, by its size: a first start, a later one, and memory.
+
+Each figure is from a process of its own, which does what `pbac serve` does before it listens. `cold`:
+nothing was compiled before; a child parses, checks, tests and keeps the set. `warm`: it is found
+compiled. Sizes take turns; medians are shown. `memory` is resident after a warm start, `empty` the same
+process before it loads anything.
+
+    python benchmarks/load.py [--rules 10,100,1000,10000] [--rounds 3] [--json] [--check] [--svg FILE]
+"""
 
 from __future__ import annotations
 
+import argparse
 import asyncio
-import re
+import json
+import os
 import shutil
+import statistics
 import subprocess
+import sys
 import tempfile
 import time
-from dataclasses import dataclass
+from collections import defaultdict
 from pathlib import Path
-from urllib.parse import urlsplit
 
-LATENCY = re.compile(r"^\s*(50|99)%\s+([\d.]+)(us|ms|s)", re.MULTILINE)
-UNIT_US = {"us": 1, "ms": 1_000, "s": 1_000_000}
+from budgets import facts, tell
+from workload import workload
 
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Load:
-    """One POST, repeated: `headers` and `body` are sent as they are."""
-
-    url: str
-    headers: dict[str, str]
-    body: bytes
+WARM_STARTS = 3
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Figures:
-    """What one round measured. Latencies in microseconds."""
+def main() -> int:
+    options = _options()
+    if options.one:
+        print(json.dumps(_one(Path(options.one))))
+        return 0
+    sizes = [int(size) for size in options.rules.split(",")]
+    taken: dict[int, dict[str, list[float]]] = defaultdict(lambda: defaultdict(list))
+    with tempfile.TemporaryDirectory() as name:
+        for size in sizes:
+            write_policies(Path(name) / str(size), size)
+        for _ in range(options.rounds):
+            for size in sizes:
+                _round(Path(name) / str(size), taken[size])
+    rows = {
+        f"load.{size}": {figure: statistics.median(each) for figure, each in figures.items()}
+        for size, figures in taken.items()
+    }
+    if options.json:
+        print(json.dumps({"machine": facts(), "figures": rows}, indent=2))
+    if options.svg:
+        from plot import growth  # noqa: PLC0415 (matplotlib is not needed for figures)
 
-    calls: int
-    calls_per_second: float
-    p50_us: float
-    p99_us: float
-    failed: int
-
-
-def drive(load: Load, *, connections: int, seconds: float) -> Figures:
-    if shutil.which("wrk"):
-        return _wrk(load, connections, seconds)
-    return asyncio.run(_own(load, connections, seconds))
-
-
-def _wrk(load: Load, connections: int, seconds: float) -> Figures:
-    quoted = load.body.decode().replace("\\", "\\\\").replace("'", "\\'")
-    lines = ["wrk.method = 'POST'", f"wrk.body = '{quoted}'"]
-    lines += [f"wrk.headers['{name}'] = '{value}'" for name, value in load.headers.items()]
-    with tempfile.TemporaryDirectory() as folder:
-        script = Path(folder) / "post.lua"
-        script.write_text("\n".join(lines))
-        threads = ["-t", "1", "-c", str(connections), "-d", f"{max(1, round(seconds))}s"]
-        command = ["wrk", *threads, "--latency", "-s", str(script), load.url]
-        text = subprocess.run(command, capture_output=True, text=True, check=True).stdout
-    latencies = {name: float(value) * UNIT_US[unit] for name, value, unit in LATENCY.findall(text)}
-    bad = re.search(r"Non-2xx or 3xx responses: (\d+)", text)
-    return Figures(
-        calls=int(re.search(r"(\d+) requests in", text)[1]),
-        calls_per_second=float(re.search(r"Requests/sec:\s+([\d.]+)", text)[1]),
-        p50_us=latencies["50"],
-        p99_us=latencies["99"],
-        failed=int(bad[1]) if bad else 0,
-    )
+        growth(rows, ("cold_ms", "warm_ms"), Path(options.svg), "ms until a set can decide")
+    return tell(rows, check=options.check, quiet=options.json)
 
 
-async def _own(load: Load, connections: int, seconds: float) -> Figures:
-    place = urlsplit(load.url)
-    head = f"POST {place.path} HTTP/1.1\r\nHost: {place.netloc}\r\n"
-    head += "".join(f"{name}: {value}\r\n" for name, value in load.headers.items())
-    message = f"{head}Content-Length: {len(load.body)}\r\n\r\n".encode() + load.body
-    taken: list[float] = []
-    failed = 0
-    stop_at = time.perf_counter() + seconds
+def _options() -> argparse.Namespace:
+    parser = argparse.ArgumentParser(description="what a policy set costs to load")
+    parser.add_argument("--rules", default="10,100,1000,10000")
+    parser.add_argument("--rounds", type=int, default=3)
+    parser.add_argument("--json", action="store_true")
+    parser.add_argument("--check", action="store_true", help="end with 1 above a budget")
+    parser.add_argument("--svg", metavar="FILE", help="draw the figures")
+    parser.add_argument("--one", help=argparse.SUPPRESS)
+    return parser.parse_args()
 
-    async def caller() -> None:
-        nonlocal failed
-        reader, writer = await asyncio.open_connection(place.hostname, place.port)
-        while (begun := time.perf_counter()) < stop_at:
-            writer.write(message)
-            answer = await reader.readuntil(b"\r\n\r\n")
-            length = int(re.search(rb"(?i)content-length: (\d+)", answer)[1])
-            await reader.readexactly(length)
-            failed += not answer.startswith(b"HTTP/1.1 200")
-            taken.append(time.perf_counter() - begun)
-        writer.close()
 
-    await asyncio.gather(*(caller() for _ in range(connections)))
-    taken.sort()
-    return Figures(
-        calls=len(taken),
-        calls_per_second=len(taken) / seconds,
-        p50_us=taken[len(taken) // 2] * 1e6,
-        p99_us=taken[len(taken) * 99 // 100] * 1e6,
-        failed=failed,
-    )
+def write_policies(folder: Path, rules: int) -> None:
+    """The workload as a gateway's folder."""
+    (folder / "policies").mkdir(parents=True)
+    for source in workload(rules, 1).sources:
+        (folder / "policies" / source.name).write_text(source.text)
+
+
+def _round(folder: Path, taken: dict[str, list[float]]) -> None:
+    shutil.rmtree(folder / "state", ignore_errors=True)
+    taken["cold_ms"].append(_process(folder)["ms"])
+    warm = [_process(folder) for _ in range(WARM_STARTS)]
+    taken["warm_ms"] += [each["ms"] for each in warm]
+    taken["memory_mib"] += [each["memory_mib"] for each in warm]
+    taken["empty_mib"] += [each["empty_mib"] for each in warm]
+
+
+def _process(folder: Path) -> dict[str, float]:
+    command = [sys.executable, __file__, "--one", str(folder)]
+    return json.loads(subprocess.run(command, check=True, stdout=subprocess.PIPE).stdout)
+
+
+def _one(folder: Path) -> dict[str, float]:
+    """Within a process of its own."""
+    from pbac.app.config import Config  # noqa: PLC0415
+    from pbac.app.policies import open_policies  # noqa: PLC0415
+    from pbac.base.clock import SystemClock  # noqa: PLC0415
+
+    async def start() -> float:
+        started = time.perf_counter()
+        policies, _ = await open_policies(Config(directory=str(folder)), SystemClock())
+        taken = time.perf_counter() - started
+        await policies.close()
+        return taken
+
+    empty = resident_mib(os.getpid())
+    taken = asyncio.run(start())
+    return {"ms": taken * 1000, "memory_mib": resident_mib(os.getpid()), "empty_mib": empty}
+
+
+def resident_mib(process: int) -> float:
+    """What a process has in memory."""
+    pages = int(Path(f"/proc/{process}/statm").read_text().split()[1])
+    return pages * os.sysconf("SC_PAGE_SIZE") / 2**20
+
+
+if __name__ == "__main__":
+    sys.exit(main())

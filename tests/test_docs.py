@@ -45,6 +45,7 @@ from pbac.mcp.wire_errors import WIRE_ERRORS
 from pbac.model.decision import Cause, Decision, Effect
 from pbac.model.request import ACTOR_FIELDS, FIELDS, UNDETERMINED_WHEN_LISTING
 from pbac.oauth.errors import ERRORS
+from pbac.pdp.bundle_files import BUNDLE_CODES
 from pbac.web import authzen_routes, health_routes, mcp_routes, oauth_routes
 from pbac.web.metrics import Metrics
 
@@ -365,6 +366,7 @@ TABLES: dict[str, Callable[[], Table | str]] = {
     "wire_errors": wire_errors,
     "oauth_errors": oauth_errors,
     "problems": problems,
+    "bundle_errors": lambda: words("word", BUNDLE_CODES),
     "methods": methods,
     "diagnostics": diagnostics,
     "limits": bounds,

@@ -89,6 +89,8 @@ class Config(_Section, frozen=True, kw_only=True):
     public_url: str = "http://127.0.0.1:8080"
     listen: str = "127.0.0.1:8080"
     policies: str = "policies"
+    policy_keys: tuple[str, ...] = ()
+    policy_bundle: str = ""
     sealed_packages: tuple[str, ...] = ()
     keep_sealed_packages: bool = True
     state: str = "state"

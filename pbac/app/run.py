@@ -14,22 +14,21 @@ import signal
 import sys
 from collections.abc import AsyncIterator, Coroutine, Sequence
 from contextlib import AsyncExitStack, asynccontextmanager
+from functools import partial
 from typing import Any, Final
 
 from pbac import __version__
 from pbac.adapters.http_pool import HttpPool
-from pbac.adapters.policy_directory import load_policies, watch_policies
 from pbac.adapters.sqlite_state import open_state
 from pbac.app.assemble import Parts, assemble, open_audit, undeclared_ceilings
 from pbac.app.config import Config
 from pbac.app.discovery import keep_discovering
 from pbac.app.listen import listening
 from pbac.app.outbox import keep_recording_changes
+from pbac.app.policies import keep_up_with_commands, keep_up_with_source, open_policies, say_serving
 from pbac.audit.record import GatewayRecord, PolicyRecord
 from pbac.audit.storage import AuditUnavailable
 from pbac.base.clock import SystemClock
-from pbac.base.errors import PbacError
-from pbac.pdp.administration import Publication
 from pbac.pdp.policy_set import PolicySet
 
 RECORD_RETRY_SECONDS: Final = 1.0
@@ -77,8 +76,8 @@ async def _until_stopped(config: Config) -> None:
 async def serving(config: Config) -> AsyncIterator[Parts]:
     """A gateway that answers requests, from the first one to the last."""
     async with AsyncExitStack() as stack:
-        publication = load_policies(config.policy_directory, sealed=config.sealed_packages)
-        policy_set = _require(publication)
+        policies, policy_set = await open_policies(config, SystemClock())
+        stack.push_async_callback(policies.close)
         audit, audit_keys = open_audit(config)
         stack.push_async_callback(audit.close)
         state = open_state(config.state_directory, SystemClock().now_ms())
@@ -101,18 +100,16 @@ async def serving(config: Config) -> AsyncIterator[Parts]:
         tasks = _Tasks()
         stack.push_async_callback(tasks.cancel)
         await _discover(parts, tasks)
-        tasks.start(_keep_policies(parts, publication))
+        await say_serving(policies)
+        parts.metrics.published(policy_set.rule_count)
+        put, tell = partial(_publish, parts), partial(_tell_change, parts)
+        tasks.start(keep_up_with_source(policies, put, tell))
+        tasks.start(keep_up_with_commands(policies, put, tell))
         tasks.start(_keep_refusals(parts))
         tasks.start(keep_recording_changes(state, audit))
         await stack.enter_async_context(listening(parts, tasks.start))
         _settle_memory()
         yield parts
-
-
-def _require(publication: Publication) -> PolicySet:
-    if publication.policy_set is None:
-        raise PbacError(f"the policies cannot be used\n\n{publication.text()}")
-    return publication.policy_set
 
 
 class _Tasks:
@@ -153,31 +150,6 @@ async def _discover(parts: Parts, tasks: _Tasks) -> None:
         await asyncio.wait(map(asyncio.ensure_future, events), timeout=FIRST_TOOLS_SECONDS_MAX)
 
 
-async def _keep_policies(parts: Parts, first: Publication) -> None:
-    """Publish every sound change of the policy folder; a broken one leaves the old set serving."""
-    published = parts.gateway.policies
-    parts.metrics.published(published.current.rule_count)
-    folder = parts.config.policy_directory
-    watching = watch_policies(
-        folder,
-        first,
-        sealed=parts.config.sealed_packages,
-        keep_sealed=parts.config.keep_sealed_packages,
-    )
-    async for publication in watching:
-        await _recorded(parts, _policy_record(publication, published.current.version))
-        if publication.policy_set is None:
-            _log.error(
-                "the policy change was refused; the old set serves on\n%s", publication.text()
-            )
-            continue
-        published.current = publication.policy_set
-        parts.metrics.published(publication.policy_set.rule_count)
-        _settle_memory()
-        _log.info("policy set %s is in force", published.current.version)
-        _warn(undeclared_ceilings(parts.config, publication.policy_set))
-
-
 def _settle_memory() -> None:
     """Free what is gone, and let the collector look no more at what has come to stay.
 
@@ -194,7 +166,13 @@ def _warn(complaints: Sequence[str]) -> None:
         _log.warning("%s", complaint)
 
 
-async def _recorded(parts: Parts, record: PolicyRecord) -> None:
+def _publish(parts: Parts, policy_set: PolicySet) -> None:
+    parts.gateway.policies.current = policy_set
+    parts.metrics.published(policy_set.rule_count)
+    _warn(undeclared_ceilings(parts.config, policy_set))
+
+
+async def _tell_change(parts: Parts, record: PolicyRecord) -> None:
     """Return once the change is recorded: it is not published before, and not forgotten either."""
     while True:
         try:
@@ -204,19 +182,6 @@ async def _recorded(parts: Parts, record: PolicyRecord) -> None:
             await asyncio.sleep(RECORD_RETRY_SECONDS)
         else:
             return
-
-
-def _policy_record(publication: Publication, previous: str) -> PolicyRecord:
-    if publication.policy_set is None:
-        return PolicyRecord(
-            event="refused", previous_version=previous, problems=publication.problems()
-        )
-    return PolicyRecord(
-        event="published",
-        policy_version=publication.policy_set.version,
-        previous_version=previous,
-        rules=publication.policy_set.rule_count,
-    )
 
 
 async def _keep_refusals(parts: Parts) -> None:

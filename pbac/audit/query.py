@@ -130,7 +130,8 @@ def row(entry: Entry) -> Row:
         case "decision":
             word, who, what, note = _decision(record, entry.outcome)
         case "token" | "policy" | "gateway" as kind:
-            word, who = f"{kind} {record.get('event', '')}", _agent(record)
+            word = f"{kind} {record.get('event', '')}"
+            who = _agent(record) or str(record.get("actor", ""))
             what, note = _subject(record), _detail(record)
         case "refusals":
             word, who, what = "refused", "", ""
@@ -191,6 +192,9 @@ def _subject(record: dict[str, Any]) -> str:
 def _detail(record: dict[str, Any]) -> str:
     if problems := _list_of(record, "problems"):
         return str(problems[0])
+    if record.get("act"):
+        note = f": {record['note']}" if record.get("note") else ""
+        return f"{record.get('how', '')}, act {record['act']}{note}"
     detail = record.get("detail", "")
     if isinstance(detail, dict):
         detail = ", ".join(f"{name} {value}" for name, value in detail.items())

@@ -130,9 +130,19 @@ class TokenRecord(_Record, frozen=True, tag="token"):
 
 
 class PolicyRecord(_Record, frozen=True, tag="policy"):
-    """`event`: `published` or `refused`; `problems` are the diagnostics of a refusal."""
+    """A policy set version came into force, or was refused.
+
+    Attributes:
+        event: `published` or `refused`; `problems` are the diagnostics of a refusal.
+        how: by a changed `source` (folder or bundle), or the command `publish` or `rollback`.
+        act: the number `pbac policy list` shows. `actor`: the system's name for who did it.
+    """
 
     event: str
+    how: str = ""
+    act: int = 0
+    actor: str = ""
+    note: str = ""
     policy_version: str = ""
     previous_version: str = ""
     rules: int = 0

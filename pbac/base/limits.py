@@ -37,6 +37,15 @@ POLICY_FILE_BYTES_MAX: Final = 4 * 1024 * 1024
 POLICY_FILES_MAX: Final = 2_000
 POLICY_DATA_BYTES_MAX: Final = 16 * 1024 * 1024
 RULES_MAX: Final = 50_000
+# Compiled policy sets that are kept on disk, those used last.
+POLICY_CACHE_SETS_MAX: Final = 32
+# Versions whose files the store keeps, those in force last; and what put versions in force.
+POLICY_VERSIONS_KEPT_MAX: Final = 100
+POLICY_ACTS_MAX: Final = 10_000
+POLICY_STORE_BUSY_SECONDS_MAX: Final = 5.0
+# What compiling a policy set may take of time and of address space.
+POLICY_COMPILE_SECONDS_MAX: Final = 120.0
+POLICY_COMPILER_BYTES_MAX: Final = 4 * 1024 * 1024 * 1024
 RULE_NODES_MAX: Final = 400
 EXPRESSION_DEPTH_MAX: Final = 32
 DEFINITION_NODES_MAX: Final = 2_000
@@ -75,6 +84,13 @@ LINT_TRIED_NAMES_MAX: Final = 256
 EXPIRES_SOON_DAYS: Final = 30
 CASE_FILE_BYTES_MAX: Final = 1024 * 1024
 CASE_FILES_MAX: Final = 200
+
+# --- Policy bundles ------------------------------------------------------------------------
+BUNDLE_BYTES_MAX: Final = 64 * 1024 * 1024
+BUNDLE_NUMBER_MAX: Final = JSON_INTEGER_MAX
+BUNDLE_NAME_CHARACTERS_MAX: Final = 64
+BUNDLE_PATH_CHARACTERS_MAX: Final = 1_024
+JWS_HEADER_CHARACTERS_MAX: Final = 1_024
 
 # What the checker learns from one schema; below and beyond, values are of any kind.
 SCHEMA_KIND_DEPTH_MAX: Final = 32

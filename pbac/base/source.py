@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
+import msgspec
+
 
 @dataclass(frozen=True, slots=True)
 class Source:
@@ -13,8 +15,7 @@ class Source:
     text: str
 
 
-@dataclass(frozen=True, slots=True, order=True)
-class Span:
+class Span(msgspec.Struct, frozen=True, order=True, gc=False, array_like=True):
     """A stretch of one source.
 
     `line` and `column` count from 1 and in characters (Python's `ast` wants UTF-8 bytes:

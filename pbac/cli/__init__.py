@@ -3,16 +3,14 @@
 from __future__ import annotations
 
 import sys
-from collections.abc import Mapping
-from importlib import import_module
 from typing import Final
 
 import click
 
 from pbac import __version__
+from pbac.base.collector import collect_seldom
 from pbac.base.errors import PbacError
-from pbac.cli.collector import collect_seldom
-from pbac.cli.groups import Group
+from pbac.cli.groups import LazyGroup
 from pbac.cli.streams import colour, output_failed
 
 COMMANDS: Final[dict[str, str]] = {
@@ -25,6 +23,7 @@ COMMANDS: Final[dict[str, str]] = {
     "eval": "Decide one request.",
     "explain": "Show why one request is decided as it is.",
     "tools": "Import and show what tools take, so that policies are checked against it.",
+    "policy": "Publish, list, compare and roll back policy versions.",
     "agent": "List, register, suspend and promote agents.",
     "publisher": "Make publisher keys and sign software statements.",
     "audit": "Read and verify the record of decisions.",
@@ -37,23 +36,12 @@ LONG_LIVED: Final = frozenset({"serve", "demo"})
 """Commands that stay; the gateway settles its memory by itself."""
 
 
-class _Commands(Group):
-    """Loads a command's module only when it runs, so that `--help` and completion stay fast."""
-
-    def list_commands(self, _context: click.Context) -> list[str]:
-        return list(COMMANDS)
-
-    def summaries(self, _context: click.Context) -> Mapping[str, str]:
-        return COMMANDS
-
-    def get_command(self, _context: click.Context, cmd_name: str) -> click.Command | None:
-        if cmd_name not in COMMANDS:
-            return None
-        command: click.Command = import_module(f"pbac.cli.{cmd_name}").command
-        return command
-
-
-@click.group(cls=_Commands, context_settings={"help_option_names": ["-h", "--help"]})
+@click.group(
+    cls=LazyGroup,
+    package="pbac.cli",
+    modules=COMMANDS,
+    context_settings={"help_option_names": ["-h", "--help"]},
+)
 @click.version_option(__version__, prog_name="pbac")
 @click.pass_context
 def group(context: click.Context) -> None:

@@ -16,6 +16,7 @@ import click
 from pbac.cli.config_option import config_option
 from pbac.cli.groups import Group
 from pbac.cli.key_files import read_key_file
+from pbac.cli.tables import echo_table
 from pbac.cli.tiers import require_configured
 
 if TYPE_CHECKING:
@@ -42,10 +43,7 @@ def list_agents(config: Path, *, as_json: bool) -> None:
         ("ID", "NAME", "TIER", "FROM", "STATUS", "PUBLISHER", "REGISTERED")
     ]
     rows += [_row(client) for client in clients]
-    widths = [max(map(len, column)) for column in zip(*rows, strict=True)]
-    for row in rows:
-        cells = (cell.ljust(width) for cell, width in zip(row, widths, strict=True))
-        click.echo("  ".join(cells).rstrip())
+    echo_table(rows)
 
 
 @command.command("register")

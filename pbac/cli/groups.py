@@ -1,8 +1,13 @@
-"""How commands that have commands list them: whole summaries, near misses for misspelt names."""
+"""How commands that have commands list them: whole summaries, near misses for misspelt names.
+
+And how they load them: a module when its command runs, so that `--help` and completion stay fast.
+"""
 
 from __future__ import annotations
 
 from collections.abc import Mapping
+from importlib import import_module
+from typing import Any
 
 import click
 from click.shell_completion import CompletionItem
@@ -45,3 +50,29 @@ class Group(click.Group):
             if name.startswith(incomplete)
         ]
         return [*items, *click.Command.shell_complete(self, context, incomplete)]
+
+
+class LazyGroup(Group):
+    """Commands that each have a module of their own, which holds the click command as `command`."""
+
+    def __init__(
+        self, *arguments: Any, package: str, modules: Mapping[str, str], **more: Any
+    ) -> None:
+        """`package` holds `modules`: name of a command and its module → one-line help."""
+        super().__init__(*arguments, **more)
+        self._package, self._modules = package, modules
+
+    def list_commands(self, _context: click.Context) -> list[str]:
+        """In the order in which they are declared."""
+        return list(self._modules)
+
+    def summaries(self, _context: click.Context) -> Mapping[str, str]:
+        """As declared; no module is imported for it."""
+        return self._modules
+
+    def get_command(self, _context: click.Context, cmd_name: str) -> click.Command | None:
+        """The command, imported now."""
+        if cmd_name not in self._modules:
+            return None
+        command: click.Command = import_module(f"{self._package}.{cmd_name}").command
+        return command

@@ -11,6 +11,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final
 
 import click
+from msgspec import structs
 
 from pbac.base.diagnostics import Diagnostic, has_errors
 from pbac.base.errors import PbacError
@@ -66,7 +67,7 @@ class Loaded:
 
     def place(self, span: Span) -> Span:
         """The same stretch under a name that an editor finds from the current directory."""
-        return replace(span, source=self._name(span.source))
+        return structs.replace(span, source=self._name(span.source))
 
     def _name(self, name: str) -> str:
         if name == str(self.path) or self.path == STDIN:

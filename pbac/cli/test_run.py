@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from fnmatch import fnmatchcase
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from pbac.base.diagnostics import Diagnostic, PolicyError, has_errors
+from pbac.base.source import Source
 from pbac.cli.policy_files import Loaded, every_set
 
 if TYPE_CHECKING:
@@ -96,24 +97,48 @@ def prepare_sets(paths: Sequence[Path], wanted: Wanted) -> list[Prepared]:
 def _prepare(path: Path, wanted: Wanted) -> Prepared:
     from pbac.adapters.policy_directory import read_policies, read_tools
     from pbac.adapters.policy_folders import read_case_files
-    from pbac.lang.compile import compile_program
-    from pbac.pdp.administration import Publication, refused
-    from pbac.pdp.case_files import read_case_file
-    from pbac.pdp.policy_set import policy_set_of
+    from pbac.pdp.administration import refused
 
     try:
         read, tools = read_policies(path), read_tools(path)
         written = read_case_files(path)
     except PolicyError as error:
         return _refused(Loaded(path, refused(error.diagnostics)))
-    compilation = compile_program(read.sources, read.data, places=read.places, tools=tools)
+    return prepare_set(
+        path,
+        read.sources,
+        read.data,
+        places=read.places,
+        tools=tools,
+        case_files=written,
+        wanted=wanted,
+    )
+
+
+def prepare_set(
+    path: Path,
+    sources: Sequence[Source],
+    data: Mapping[str, Any],
+    *,
+    places: Mapping[str, str],
+    tools: Mapping[str, Any],
+    case_files: Sequence[Source],
+    wanted: Wanted,
+) -> Prepared:
+    """Compile what was read from a path, with the tests of case files beside its own."""
+    from pbac.lang.compile import compile_program
+    from pbac.pdp.administration import Publication
+    from pbac.pdp.case_files import read_case_file
+    from pbac.pdp.policy_set import policy_set_of
+
+    compilation = compile_program(sources, data, places=places, tools=tools)
     policy_set = policy_set_of(compilation)
-    files = [read_case_file(source, policy_set.program) for source in written if policy_set]
+    files = [read_case_file(source, policy_set.program) for source in case_files if policy_set]
     wrong = [diagnostic for file in files for diagnostic in file.diagnostics]
     publication = Publication(
         policy_set=policy_set,
         diagnostics=(*compilation.diagnostics, *wrong),
-        sources=(*read.sources, *written),
+        sources=(*sources, *case_files),
         compilation=compilation,
     )
     loaded = Loaded(path, publication)

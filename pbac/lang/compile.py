@@ -39,10 +39,18 @@ from pbac.lang.generate.generate import Question, generate_rule
 from pbac.lang.kinds.schema import BUILT_IN, Schema
 from pbac.lang.kinds.vocabulary import read_vocabularies
 from pbac.lang.places import Places
-from pbac.lang.program import CompiledPackage, CompiledRule, Data, Materials, Prepared, Program
+from pbac.lang.program import (
+    Clause,
+    CompiledPackage,
+    CompiledRule,
+    Data,
+    Materials,
+    Prepared,
+    Program,
+    Target,
+)
 from pbac.lang.resolve.resolve import Resolved, ResolvedPackage, resolve
 from pbac.lang.syntax.parse import Read, read
-from pbac.model.decision import Duty
 
 _MAY_BE_ELSEWHERE: Final = frozenset({"unknown-name", "unknown-rule", "unknown-tier"})
 """Complaints about what something else declares."""
@@ -363,23 +371,28 @@ def _rule(
     return CompiledRule(
         name=name,
         effect=rule.effect,
-        node=rule,
-        servers=servers,
-        tools=tuple(
-            (texts(clause.names), texts(clause.without))
-            for clause in rule.what
-            if isinstance(clause, nodes.OnNames) and clause.what == "tool"
-        ),
-        on_token=any(isinstance(clause, nodes.OnToken) for clause in rule.what),
+        target=_target(rule, servers),
+        written=lambda: rule,
         ask=generate_rule(question),
         materials=materials,
-        duties=tuple(
-            Duty(kind=duty.kind, rule=name, parameters=dict(duty.parameters))
-            for duty in rule.duties
-        ),
         expires_ms=expires_ms,
         shadow=any(annotation.name == "shadow" for annotation in rule.annotations),
         steps=rule_steps(rule),
+        internal=rule.internal is not None,
+    )
+
+
+def _target(rule: nodes.Rule, servers: tuple[str, ...]) -> Target:
+    tokens = [isinstance(clause, nodes.OnToken) for clause in rule.what]
+    return Target(
+        servers=servers,
+        clauses=tuple(
+            Clause(clause.what, texts(clause.names), texts(clause.without))
+            for clause in rule.what
+            if isinstance(clause, nodes.OnNames) and clause.what in ("tool", "server")
+        ),
+        on_token=any(tokens),
+        never=any(tokens) and not all(tokens),
     )
 
 

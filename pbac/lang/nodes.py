@@ -6,16 +6,20 @@ rules) are still plain words here: `resolve` says what they mean.
 
 from __future__ import annotations
 
-from dataclasses import dataclass
 from typing import Literal as Word
 from typing import TypeAlias
+
+import msgspec
 
 from pbac.base.source import Span
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Node:
-    """Anything written in a policy file."""
+class Node(msgspec.Struct, frozen=True, kw_only=True, gc=False, tag=True, array_like=True):
+    """Anything written in a policy file.
+
+    A tree has no cycles, so the collector need not know it (`gc`). Arrays that begin with the name
+    of their class are how a tree is stored.
+    """
 
     span: Span
 
@@ -23,8 +27,7 @@ class Node:
 # --- expressions ---------------------------------------------------------------------------
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Literal(Node):
+class Literal(Node, frozen=True, kw_only=True):
     """A constant, already in its runtime form (`model/values`); `kind` tells which it was.
 
     Durations and datetimes are integers of milliseconds, dates and versions strings.
@@ -34,36 +37,31 @@ class Literal(Node):
     kind: Word["null", "boolean", "number", "string", "duration", "date", "datetime", "version"]
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class ListExpression(Node):
+class ListExpression(Node, frozen=True, kw_only=True):
     """`[a, b]`."""
 
     items: tuple[Expression, ...]
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class RecordExpression(Node):
+class RecordExpression(Node, frozen=True, kw_only=True):
     """`{name: value}`; names as written, duplicates refused by the checker."""
 
     pairs: tuple[tuple[str, Expression], ...]
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Field(Node):
+class Field(Node, frozen=True, kw_only=True):
     """`.name` of a path."""
 
     name: str
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Index(Node):
+class Index(Node, frozen=True, kw_only=True):
     """`[expression]` of a path: a text into a record, a number into a list."""
 
     key: Expression
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Path(Node):
+class Path(Node, frozen=True, kw_only=True):
     """`args.owner`, `data.orgs[user.id]`, a quantifier's variable, or a definition's bare name."""
 
     root: str
@@ -76,23 +74,20 @@ class Path(Node):
         )
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Default(Node):
+class Default(Node, frozen=True, kw_only=True):
     """`path default operand`: the operand when the path is missing, never for null."""
 
     path: Path
     fallback: Expression
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Has(Node):
+class Has(Node, frozen=True, kw_only=True):
     """`has path`."""
 
     path: Path
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class IsKind(Node):
+class IsKind(Node, frozen=True, kw_only=True):
     """`operand is kind`, `operand is not kind`."""
 
     operand: Expression
@@ -100,29 +95,25 @@ class IsKind(Node):
     negated: bool
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Not(Node):
+class Not(Node, frozen=True, kw_only=True):
     """`not x`."""
 
     operand: Expression
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class And(Node):
+class And(Node, frozen=True, kw_only=True):
     """`a and b and c`."""
 
     items: tuple[Expression, ...]
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Or(Node):
+class Or(Node, frozen=True, kw_only=True):
     """`a or b or c`."""
 
     items: tuple[Expression, ...]
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Operation(Node):
+class Operation(Node, frozen=True, kw_only=True):
     """An operator or function of the table `functions.FUNCTIONS`, by its name there.
 
     Operators: `==` `!=` `<` `<=` `>` `>=` `in` `not in` `contains` `intersects` `subset of`
@@ -135,8 +126,7 @@ class Operation(Node):
     operands: tuple[Expression, ...]
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Quantified(Node):
+class Quantified(Node, frozen=True, kw_only=True):
     """`any x in list: body`, `all x in list: body`."""
 
     quantifier: Word["any", "all"]
@@ -145,8 +135,7 @@ class Quantified(Node):
     body: Expression
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Apply(Node):
+class Apply(Node, frozen=True, kw_only=True):
     """`name(arguments)`: a definition with parameters; `resolve` expands it."""
 
     name: str
@@ -162,23 +151,20 @@ Expression: TypeAlias = (
 # --- targets -------------------------------------------------------------------------------
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Pattern(Node):
+class Pattern(Node, frozen=True, kw_only=True):
     """A name or glob of a target, as written, quotes removed."""
 
     text: str
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class ForTier(Node):
+class ForTier(Node, frozen=True, kw_only=True):
     """`for tier >= x` with one name, or `for tier a, b`, whose `operator` is `in`."""
 
     operator: Word[">=", "<=", ">", "<", "in"]
     tiers: tuple[Pattern, ...]
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class ForNames(Node):
+class ForNames(Node, frozen=True, kw_only=True):
     """`for kind|agent|provider|group names except names`."""
 
     what: Word["kind", "agent", "provider", "group"]
@@ -186,8 +172,7 @@ class ForNames(Node):
     without: tuple[Pattern, ...] = ()
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class OnNames(Node):
+class OnNames(Node, frozen=True, kw_only=True):
     """`on tool|scope|resource|prompt|tag|server names except names`."""
 
     what: Word["tool", "scope", "resource", "prompt", "tag", "server"]
@@ -195,13 +180,11 @@ class OnNames(Node):
     without: tuple[Pattern, ...] = ()
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class OnAny(Node):
+class OnAny(Node, frozen=True, kw_only=True):
     """`on any`: every call."""
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class OnToken(Node):
+class OnToken(Node, frozen=True, kw_only=True):
     """`on token`: issuance (Law 9), never a call."""
 
 
@@ -212,31 +195,27 @@ OnClause: TypeAlias = OnNames | OnAny | OnToken
 # --- items ---------------------------------------------------------------------------------
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Annotation(Node):
+class Annotation(Node, frozen=True, kw_only=True):
     """`@owner "team"`, `@expires 2027-01-01`, `@shadow`."""
 
     name: str
     value: Literal | None = None
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Condition(Node):
+class Condition(Node, frozen=True, kw_only=True):
     """`when x` or `unless x`."""
 
     negated: bool
     expression: Expression
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Text(Node):
+class Text(Node, frozen=True, kw_only=True):
     """A `because` or `internal` text: parts are plain strings and interpolated paths."""
 
     parts: tuple[str | Path, ...]
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class DutyLine(Node):
+class DutyLine(Node, frozen=True, kw_only=True):
     """`then …`: `kind` and `parameters` as documented at `model.decision.Duty`.
 
     Values are plain JSON; a path parameter is its text. `paths` keeps the positioned paths.
@@ -247,8 +226,7 @@ class DutyLine(Node):
     paths: tuple[Path, ...] = ()
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Rule(Node):
+class Rule(Node, frozen=True, kw_only=True):
     """`permit`, `forbid` or `require`; `name_span` underlines the name."""
 
     effect: Word["permit", "forbid", "require"]
@@ -264,8 +242,7 @@ class Rule(Node):
     duties: tuple[DutyLine, ...] = ()
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Definition(Node):
+class Definition(Node, frozen=True, kw_only=True):
     """`define name(parameters) = expression`."""
 
     name: str
@@ -274,8 +251,7 @@ class Definition(Node):
     expression: Expression
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Tiers(Node):
+class Tiers(Node, frozen=True, kw_only=True):
     """`tiers a < b < c`, lowest first."""
 
     names: tuple[Pattern, ...]
@@ -284,8 +260,7 @@ class Tiers(Node):
 # --- tests ---------------------------------------------------------------------------------
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Stated(Node):
+class Stated(Node, frozen=True, kw_only=True):
     """How a value of a test is written: `kind` as of a `Literal`, or `name`, `list`, `record`.
 
     `name` and `name_span` are those of a member; `parts` the members of a record, items of a list.
@@ -298,8 +273,7 @@ class Stated(Node):
     parts: tuple[Stated, ...] = ()
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Given(Node):
+class Given(Node, frozen=True, kw_only=True):
     """One fact of a test.
 
     `what` is a root (`agent`, `user`, …), `now`, `no user`, or `tool`
@@ -314,8 +288,7 @@ class Given(Node):
     stated: Stated | None = None
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Expectation(Node):
+class Expectation(Node, frozen=True, kw_only=True):
     """`call tool {args} => outcome`, `list tool => shown|hidden`, `issue scope => outcome`.
 
     `by`: rule names that must be the deciding ones (all, in any order; may be `package.name`), and
@@ -334,16 +307,14 @@ class Expectation(Node):
     unknown: tuple[str, ...] = ()
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Test(Node):
+class Test(Node, frozen=True, kw_only=True):
     """`test "name" …`: givens and expectations in the order written."""
 
     name: str
     steps: tuple[Given | Expectation, ...]
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Package(Node):
+class Package(Node, frozen=True, kw_only=True):
     """One file. Files with the same package name form one package."""
 
     name: str

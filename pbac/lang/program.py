@@ -12,6 +12,8 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from typing import Any, Final, Literal, TypeAlias
 
+import msgspec
+
 from pbac.lang import nodes
 from pbac.lang.places import Places
 from pbac.model.decision import Duty
@@ -61,44 +63,93 @@ class Materials:
     prepared: Prepared = field(default_factory=Prepared)
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+class Clause(msgspec.Struct, frozen=True, gc=False, array_like=True):
+    """`on tool` or `on server` of a target: any of the names, but none of `without`."""
+
+    what: Literal["tool", "server"]
+    names: tuple[str, ...]
+    without: tuple[str, ...]
+
+
+class Target(msgspec.Struct, frozen=True, gc=False, array_like=True):
+    """The part of a rule that an index answers, so that its function does not ask it.
+
+    Attributes:
+        servers: the package's confinement; empty means every server.
+        clauses: about tools and servers, all of which must match; names are globs.
+        on_token: the rule is about issuance only.
+        never: it is about issuance and about calls, which nothing is.
+    """
+
+    servers: tuple[str, ...] = ()
+    clauses: tuple[Clause, ...] = ()
+    on_token: bool = False
+    never: bool = False
+
+    def exact_tools(self) -> tuple[str, ...] | None:
+        """The only tools that it can match, or None when it is not that simple."""
+        for clause in self.clauses:
+            if clause.what == "tool" and not any("*" in name for name in clause.names):
+                return clause.names
+        return None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True, eq=False)
 class CompiledRule:
     """One rule, resolved (definitions expanded) and compiled.
 
     Attributes:
         name: qualified, `package.rule`.
-        node: the rule with every definition expanded; what `interpret` and `explain` walk.
-        servers: the package's confinement; empty means every server.
-        tools: the `on tool` clauses, each a (names, except) pair of glob texts, all of which
-            must match; empty when no clause is about tools. The index reads these; `ask` does
-            NOT test them, nor `servers`, nor `on server`, `on any` and `on token`: it tests the
-            `for` clauses, the other `on` clauses, `when`, `unless` and `expires_ms`.
-        on_token: the rule is about issuance only.
+        target: what `ask` does not test; it tests the `for` clauses, the other `on` clauses,
+            `when`, `unless` and `expires_ms`.
+        written: gives `node`. Of a set that was stored it is read when somebody wants it: most
+            rules are never looked at.
         ask: does this rule apply?
         materials: for a function that asks it together with others.
-        duties: with the qualified rule name filled in.
         expires_ms: first instant at which a permit no longer applies, or None.
         shadow: evaluated and recorded, not enforced.
         steps: the most that asking it can take (`cost`).
+        internal: it tells operators something.
     """
 
     name: str
     effect: Literal["permit", "forbid", "require"]
-    node: nodes.Rule
-    servers: tuple[str, ...]
-    tools: tuple[tuple[tuple[str, ...], tuple[str, ...]], ...]
-    on_token: bool
+    target: Target
+    written: Callable[[], nodes.Rule]
     ask: Ask
     materials: Materials
-    duties: tuple[Duty, ...] = ()
     expires_ms: int | None = None
     shadow: bool = False
     steps: int = 0
+    internal: bool = False
+
+    @property
+    def node(self) -> nodes.Rule:
+        """The rule with every definition expanded; what `interpret` and `explain` walk."""
+        return self.written()
+
+    @property
+    def servers(self) -> tuple[str, ...]:
+        """The package's confinement; empty means every server."""
+        return self.target.servers
+
+    @property
+    def on_token(self) -> bool:
+        """The rule is about issuance only."""
+        return self.target.on_token
+
+    @property
+    def duties(self) -> tuple[Duty, ...]:
+        """With the qualified rule name filled in."""
+        return tuple(
+            Duty(kind=duty.kind, rule=self.name, parameters=dict(duty.parameters))
+            for duty in self.node.duties
+        )
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@dataclass(frozen=True, slots=True, kw_only=True, eq=False)
 class CompiledPackage:
-    """All files of one package name."""
+    """All files of one package name. `tests` are left out of a set that was stored: it passed."""
 
     name: str
     sealed: bool

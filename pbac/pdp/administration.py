@@ -14,7 +14,7 @@ from pbac.base.diagnostics import Diagnostic, PolicyError, Severity, has_errors,
 from pbac.base.render import render, render_left_out, render_line
 from pbac.base.source import Source, Span
 from pbac.lang.compile import Compilation, compile_program
-from pbac.lang.program import Program
+from pbac.lang.program import CompiledPackage, Program
 from pbac.pdp.cases import CaseResult, run_tests
 from pbac.pdp.policy_set import PolicySet, policy_set_of
 
@@ -90,7 +90,7 @@ def prepare(
     diagnostics = compilation.diagnostics
     if compilation.program is not None:
         diagnostics += tuple(_unsealed(compilation.program, kept, sealed))
-    policy_set = policy_set_of(compilation)
+    policy_set = policy_set_of(compilation, previous.policy_set if previous else None)
     if policy_set is None or has_errors(diagnostics):
         return Publication(
             policy_set=None,
@@ -98,7 +98,9 @@ def prepare(
             sources=kept,
             compilation=compilation,
         )
-    failures = tuple(result for result in run_tests(policy_set) if not result.passed)
+    tested = _tested(previous, compilation)
+    results = run_tests(policy_set, tested=tested)
+    failures = tuple(result for result in results if not result.passed)
     return Publication(
         policy_set=None if failures else policy_set,
         diagnostics=compilation.diagnostics,
@@ -106,6 +108,15 @@ def prepare(
         sources=kept,
         compilation=compilation,
     )
+
+
+def _tested(previous: Publication | None, compilation: Compilation) -> frozenset[CompiledPackage]:
+    """The packages whose tests have passed already, with the same documents."""
+    if previous is None or previous.policy_set is None:
+        return frozenset()
+    if previous.policy_set.data != compilation.data:
+        return frozenset()
+    return frozenset(previous.policy_set.program.packages)
 
 
 def _unsealed(
@@ -129,9 +140,9 @@ def _unsealed(
         )
 
 
-def refused(diagnostics: Sequence[Diagnostic]) -> Publication:
-    """A publication that could not begin: the sources could not be read."""
-    return Publication(policy_set=None, diagnostics=tuple(diagnostics))
+def refused(diagnostics: Sequence[Diagnostic], sources: Sequence[Source] = ()) -> Publication:
+    """A publication that must not be: the sources could not even be read, or not that way."""
+    return Publication(policy_set=None, diagnostics=tuple(diagnostics), sources=tuple(sources))
 
 
 def _as_diagnostic(failure: CaseResult) -> Diagnostic:

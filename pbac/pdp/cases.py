@@ -8,7 +8,7 @@ until the test turns it.
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime
 from typing import Any, Final, TypeAlias
@@ -75,9 +75,20 @@ class _World:
     now_ms: int = NOW_MS
 
 
-def run_tests(policy_set: PolicySet, more: MoreTests | None = None) -> Iterator[CaseResult]:
-    """Every expectation of every package, in the order written: its own tests, then `more`."""
+def run_tests(
+    policy_set: PolicySet,
+    more: MoreTests | None = None,
+    *,
+    tested: Collection[CompiledPackage] = (),
+) -> Iterator[CaseResult]:
+    """Every expectation of every package, in the order written: its own tests, then `more`.
+
+    `tested`: packages that need not be tried again. A package is tested alone, so others that
+    changed do not matter to it.
+    """
     for package in policy_set.program.packages:
+        if package in tested:
+            continue
         alone = alone_of(policy_set, package)
         for test in (*package.tests, *(more or {}).get(package.name, ())):
             yield from run_test(alone, test)
@@ -86,7 +97,7 @@ def run_tests(policy_set: PolicySet, more: MoreTests | None = None) -> Iterator[
 def alone_of(policy_set: PolicySet, package: CompiledPackage) -> PolicySet:
     """The package by itself: what its tests are decided by."""
     program = replace(policy_set.program, packages=(package,))
-    return PolicySet(program, policy_set.texts, policy_set.trees)
+    return PolicySet(program, policy_set.texts, policy_set.trees, previous=policy_set)
 
 
 def run_test(alone: PolicySet, test: nodes.Test) -> Iterator[CaseResult]:
@@ -120,7 +131,7 @@ def _given(world: _World, given: nodes.Given) -> _World:
 
 def _with_data(policy_set: PolicySet, documents: dict[str, Any]) -> PolicySet:
     program = replace(policy_set.program, data={**policy_set.program.data, **documents})
-    return PolicySet(program, policy_set.texts, policy_set.trees)
+    return PolicySet(program, policy_set.texts, policy_set.trees, previous=policy_set)
 
 
 def _expect(

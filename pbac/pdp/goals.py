@@ -14,9 +14,11 @@ do not hold yet, and only the nearest are kept.
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Iterator, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from datetime import UTC, datetime
 from typing import Final, TypeAlias
+
+from msgspec import structs
 
 from pbac.base.limits import NEAR_MISS_WAYS_MAX
 from pbac.base.source import Span
@@ -133,10 +135,10 @@ class GoalReader:
         meant, text = written.meant, self._text(written.span)
         if isinstance(meant, nodes.Operation) and meant.name in INVERSE:
             left, right = (each.span for each in self._writings.below(written))
-            between = self._text(replace(left, start=left.end, end=right.start))
+            between = self._text(structs.replace(left, start=left.end, end=right.start))
             if between:
-                start = self._text(replace(left, start=written.span.start))
-                end = self._text(replace(right, end=written.span.end))
+                start = self._text(structs.replace(left, start=written.span.start))
+                end = self._text(structs.replace(right, end=written.span.end))
                 turned = between.replace(meant.name, INVERSE[meant.name])
                 return f"{start} {turned} {end}"
         return _signed(text, plain=isinstance(meant, nodes.Path | nodes.Has))

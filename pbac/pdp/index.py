@@ -2,10 +2,8 @@
 
 Two steps, both exact.
 
-1. Rules are grouped by *target*: servers, `on tool`, `on server`, `on any`, `on token`. A target
-   that names tools exactly is filed under those names; all others (globs, or nothing about tools)
-   are in one list. For a call the targets under its tool and those of the list are tested, once
-   each.
+1. The rules of each package are filed by the tools they can concern, and their targets tested, once
+   each (`filed`).
 2. What is left is evaluated as far as the key goes. A clause that is false makes the whole
    condition false (Law 2), whatever the others say: the rule is left out. A clause that is true is
    left out of its rule. A rule of which nothing is left is *settled*: it applies to every call of
@@ -23,19 +21,21 @@ from it has a false one; `tests/pdp` holds decisions to a full scan by the inter
 from __future__ import annotations
 
 import sys
-from collections.abc import Hashable, Iterable, Iterator, Sequence
-from dataclasses import dataclass, replace
+from collections.abc import Hashable, Iterable, Iterator, Mapping
+from dataclasses import dataclass
 from typing import Any, TypeAlias, TypeGuard
+
+from msgspec import structs
 
 from pbac.base.limits import INDEX_KEYS_MAX
 from pbac.lang import nodes
 from pbac.lang.evaluate.interpret import truth
 from pbac.lang.evaluate.paths import is_undetermined, paths_in
-from pbac.lang.evaluate.targets import ClauseTest, names_matcher, on_names_test, texts, tier_truth
-from pbac.lang.evaluate.truth import UNKNOWN, Truth, conjunction, negation, truth_of
-from pbac.lang.program import CompiledRule, Data
-from pbac.model.request import ISSUE, DecisionRequest
-from pbac.model.values import Value
+from pbac.lang.evaluate.targets import on_names_test, tier_truth
+from pbac.lang.evaluate.truth import Truth, conjunction, negation, truth_of
+from pbac.lang.program import CompiledPackage, CompiledRule, Data
+from pbac.model.request import DecisionRequest
+from pbac.pdp.filed import Filed
 from pbac.pdp.plan import ASKED, PARTS, Candidate, Candidates, Functions, Higher, Plan
 
 Key: TypeAlias = tuple[Any, Any, Any, Any, Any]
@@ -48,72 +48,29 @@ def key_of(request: DecisionRequest) -> Key:
     return call("method"), call("server"), call("tool"), call("scope"), request.agent.get("tier")
 
 
-_Clause: TypeAlias = tuple[str, tuple[str, ...], tuple[str, ...]]
-"""What an `on` clause is about, its names, its `except` names."""
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class _Target:
-    """The part of a rule that the index answers; `never`: it is about issuance and about calls."""
-
-    servers: tuple[str, ...]
-    clauses: tuple[_Clause, ...]
-    on_token: bool
-    never: bool
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class _Group:
-    """Rules with one target, its tests prepared.
-
-    `heads`: how the name of a tool must begin to match; of globs what stands before the first star.
-    """
-
-    target: _Target
-    heads: tuple[str, ...]
-    tests: tuple[ClauseTest, ...]
-    rules: tuple[CompiledRule, ...]
-
-
 class Index:
     """All rules of a policy set by what they can concern. Only `plans` and what they share change.
 
-    Those are caches: what is kept equals what would be made.
+    Those are caches: what is kept equals what would be made. `filed`: of each package; those of an
+    earlier index are taken over.
     """
 
-    def __init__(self, rules: Iterable[CompiledRule], tiers: tuple[str, ...], data: Data) -> None:
-        members: dict[_Target, list[CompiledRule]] = {}
-        for rule in rules:
-            members.setdefault(_target(rule), []).append(rule)
+    def __init__(
+        self,
+        packages: Iterable[CompiledPackage],
+        tiers: tuple[str, ...],
+        data: Data,
+        previous: Index | None = None,
+    ) -> None:
+        kept = previous.filed if previous else {}
+        self.filed: Mapping[CompiledPackage, Filed] = {
+            package: kept.get(package) or Filed(package) for package in packages
+        }
         self.tiers = tiers
         self.data = data
         self.plans: dict[Key, Plan] = {}
         self._same: dict[tuple[Candidates, ...], Plan] = {}
-        self._candidates: dict[tuple[Hashable, ...], Candidate] = {}
         self._functions = Functions()
-        self._groups = tuple(_group(target, found) for target, found in members.items())
-        self._by_tool: dict[str, list[_Group]] = {}
-        self._others: list[_Group] = []
-        for group in self._groups:
-            names = _exact_tools(group.target)
-            if names is None:
-                self._others.append(group)
-            for name in dict.fromkeys(names or ()):
-                self._by_tool.setdefault(name, []).append(group)
-
-    def considered(self, request: DecisionRequest) -> Iterator[tuple[CompiledRule, Truth]]:
-        """Every rule whose target is not false for this call, with the truth of its target."""
-        tool = request.call.get("tool")
-        # Without a name every target is asked: `on tool` is unknown then, not false.
-        groups: Sequence[_Group] = self._groups
-        if type(tool) is str:
-            globs = [group for group in self._others if tool.startswith(group.heads)]
-            groups = (*self._by_tool.get(tool, ()), *globs)
-        for group in groups:
-            truth = _target_truth(group, request)
-            if truth is not Truth.FALSE:
-                for rule in group.rules:
-                    yield rule, truth
 
     def find(self, key: Key) -> Plan:
         """The plan for a key: kept, or made now."""
@@ -134,88 +91,24 @@ class Index:
         call = {"method": method, "server": server, "tool": tool, "scope": scope}
         request = DecisionRequest(agent={"tier": tier}, call=call)
         found: dict[str, list[Candidate]] = {name: [] for name in PARTS}
-        for rule, target in self.considered(request):
-            known = _known(rule, target, request, self)
-            part = _part(rule, known)
-            if part is not None:
-                found[part].append(self._candidate(rule, known))
+        for filed in self.filed.values():
+            for rule, target in filed.considered(request):
+                known = _known(rule, target, request, self)
+                part = _part(rule, known)
+                if part is not None:
+                    found[part].append(_candidate(rule, known, filed.candidates))
         parts = {name: tuple(sorted(each, key=_by_name)) for name, each in found.items()}
         same = tuple(parts.values())
         plan = self._same.get(same)
         if plan is None:
             if len(self._same) >= INDEX_KEYS_MAX:
                 self._same.clear()
-                self._candidates.clear()
                 self._functions.clear()
+                for filed in self.filed.values():
+                    filed.candidates.clear()
             plan = Plan(parts, _higher(parts["beyond"], self.tiers), self._functions)
             self._same[same] = plan
         return plan
-
-    def _candidate(self, rule: CompiledRule, known: _Known) -> Candidate:
-        key = (rule.name, known.true, known.target)
-        if key not in self._candidates:
-            self._candidates[key] = _candidate(rule, known)
-        return self._candidates[key]
-
-
-# --- targets ---------------------------------------------------------------------------------
-
-
-def _target(rule: CompiledRule) -> _Target:
-    clauses = tuple(
-        (clause.what, texts(clause.names), texts(clause.without)) for clause in _indexed(rule.node)
-    )
-    never = rule.on_token and not all(isinstance(c, nodes.OnToken) for c in rule.node.what)
-    return _Target(servers=rule.servers, clauses=clauses, on_token=rule.on_token, never=never)
-
-
-def _indexed(rule: nodes.Rule) -> Iterator[nodes.OnNames]:
-    """The clauses that `CompiledRule.ask` leaves to the index."""
-    for clause in rule.what:
-        if isinstance(clause, nodes.OnNames) and clause.what in ("tool", "server"):
-            yield clause
-
-
-def _group(target: _Target, rules: Sequence[CompiledRule]) -> _Group:
-    tests = [on_names_test(clause) for clause in _indexed(rules[0].node)]
-    if target.servers:
-        tests.append(_server_test(target.servers))
-    return _Group(target=target, heads=_heads(target), tests=tuple(tests), rules=tuple(rules))
-
-
-def _heads(target: _Target) -> tuple[str, ...]:
-    for what, names, _ in target.clauses:
-        if what == "tool":
-            return tuple(name.partition("*")[0] for name in names)
-    return ("",)
-
-
-def _server_test(servers: tuple[str, ...]) -> ClauseTest:
-    """`package … on server …`; unlike `on server` it holds for issuance too."""
-    matcher = names_matcher("server", servers)
-
-    def test(request: DecisionRequest) -> Value:
-        server = request.call.get("server")
-        return matcher(server) if type(server) is str else UNKNOWN
-
-    return test
-
-
-def _exact_tools(target: _Target) -> tuple[str, ...] | None:
-    """The only tools that the target can match, or None when it is not that simple."""
-    for what, names, _ in target.clauses:
-        if what == "tool" and not any("*" in name for name in names):
-            return names
-    return None
-
-
-def _target_truth(group: _Group, request: DecisionRequest) -> Truth:
-    # Law 9: rules with `on token` match issuance only, all others match calls only.
-    if group.target.on_token is not (request.call.get("method") == ISSUE):
-        return Truth.FALSE
-    if group.target.never:
-        return Truth.FALSE
-    return conjunction([truth_of(test(request)) for test in group.tests])
 
 
 # --- plans -----------------------------------------------------------------------------------
@@ -335,14 +228,23 @@ def _higher(beyond: Iterable[Candidate], tiers: tuple[str, ...]) -> tuple[Higher
     return tuple(sorted(found.values(), key=lambda higher: tiers.index(higher.tier)))
 
 
-def _candidate(rule: CompiledRule, known: _Known) -> Candidate:
+def _candidate(rule: CompiledRule, known: _Known, kept: dict[Hashable, Candidate]) -> Candidate:
+    key = (rule.name, known.true, known.target)
+    if key not in kept:
+        if len(kept) >= INDEX_KEYS_MAX:  # documents of many versions have settled other clauses
+            kept.clear()
+        kept[key] = _make_candidate(rule, known)
+    return kept[key]
+
+
+def _make_candidate(rule: CompiledRule, known: _Known) -> Candidate:
     left = [part for part, true in zip(_clauses(rule.node), known.true, strict=True) if not true]
     who = tuple(part for part in left if isinstance(part, nodes.ForTier | nodes.ForNames))
     what = tuple(part for part in left if _is_asked(part))
     conditions = tuple(part for part in left if isinstance(part, nodes.Condition))
     return Candidate(
         rule=rule,
-        left=replace(rule.node, who=who, what=what, conditions=conditions),
+        left=structs.replace(rule.node, who=who, what=what, conditions=conditions),
         sure=known.target is Truth.TRUE,
         settled=not (who or what or conditions) and rule.expires_ms is None,
         undetermined=any(

@@ -9,8 +9,9 @@ for agent * except a1      for agent a1
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Sequence
-from dataclasses import replace
 from typing import Final, TypeAlias
+
+from msgspec import structs
 
 from pbac.base.source import Span
 from pbac.lang import nodes
@@ -49,10 +50,10 @@ def others(clause: nodes.ForClause, text: Texts) -> Iterator[tuple[str, Test | N
 def _complements(clause: nodes.ForNames, text: Texts) -> Iterator[tuple[str, Test | None]]:
     anyone = nodes.Pattern(text="*", span=clause.span)
     if not any(name.text in ("*", "**") for name in clause.names):
-        rest = replace(clause, names=(anyone,), without=clause.names)
+        rest = structs.replace(clause, names=(anyone,), without=clause.names)
         yield _told(clause.what, "* except ", clause.names, text), _is_one_of(rest)
     if clause.without:
-        rest = replace(clause, names=clause.without, without=())
+        rest = structs.replace(clause, names=clause.without, without=())
         yield _told(clause.what, "", clause.without, text), _is_one_of(rest)
 
 

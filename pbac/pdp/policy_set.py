@@ -18,6 +18,7 @@ class PolicySet:
         version: the digest every decision names.
         tiers: lowest first.
         data: the operator's documents by name.
+        previous: a set that held some of the same packages; only ever saves work.
         texts, trees: source name → text, and → what was parsed from it, for those who explain;
             may be empty.
     """
@@ -27,6 +28,8 @@ class PolicySet:
         program: Program,
         texts: Mapping[str, str] | None = None,
         trees: Mapping[str, nodes.Package] | None = None,
+        *,
+        previous: PolicySet | None = None,
     ) -> None:
         self.program = program
         self.version = program.version
@@ -34,7 +37,8 @@ class PolicySet:
         self.data: Data = program.data
         self.texts = texts or {}
         self.trees = trees or {}
-        self.index = Index(self.rules, self.tiers, self.data)
+        kept = previous.index if previous else None
+        self.index: Index = Index(program.packages, self.tiers, self.data, kept)
 
     @cached_property
     def rules(self) -> tuple[CompiledRule, ...]:
@@ -50,7 +54,7 @@ class PolicySet:
     @cached_property
     def with_internal(self) -> frozenset[str]:
         """The names of rules that tell operators something."""
-        return frozenset(rule.name for rule in self.rules if rule.node.internal)
+        return frozenset(rule.name for rule in self.rules if rule.internal)
 
     @property
     def sealed(self) -> frozenset[str]:
@@ -60,15 +64,19 @@ class PolicySet:
     @property
     def rule_count(self) -> int:
         """How many rules are in force."""
-        return len(self.rules)
+        return sum(len(package.rules) for package in self.program.packages)
 
 
-def policy_set_of(compilation: Compilation) -> PolicySet | None:
-    """The set that was compiled, with its sources, or None when there was an error."""
+def policy_set_of(compilation: Compilation, previous: PolicySet | None = None) -> PolicySet | None:
+    """The set that was compiled, with its sources, or None when there was an error.
+
+    `previous`: as of `PolicySet`.
+    """
     if compilation.program is None:
         return None
     return PolicySet(
         compilation.program,
         {source.name: source.text for source in compilation.sources},
         {source.name: tree for source, tree in compilation.trees.items()},
+        previous=previous,
     )

@@ -7,6 +7,7 @@ import pytest
 from pbac.base.source import Source
 from pbac.lang import compile as compiler
 from pbac.lang.compile import STAGES, compile_program, program_version
+from pbac.lang.program import Clause
 
 TIERS = "tiers low < high\n"
 A = Source("a.pbac", f"package a\n{TIERS}permit x\n  for tier >= low\n  on tool t\n")
@@ -248,7 +249,10 @@ require z
     (package,) = compile_program((source,), {}).program.packages
     x, y, z = package.rules
     assert package.servers == ("github", "git*")
-    assert x.tools == ((("get_*", "ns.put"), ("get_secret",)), (("**",), ()))
+    assert x.target.clauses == (
+        Clause("tool", ("get_*", "ns.put"), ("get_secret",)),
+        Clause("tool", ("**",), ()),
+    )
     assert (x.name, x.servers, x.shadow, x.on_token) == ("a.x", package.servers, False, False)
     assert x.expires_ms == 1_772_323_200_000
     assert (y.shadow, y.expires_ms) == (True, None)

@@ -23,6 +23,7 @@ from pbac.lang.compile import compile_program
 from pbac.lang.evaluate import interpret
 from pbac.lang.evaluate.functions import FUNCTIONS
 from pbac.lang.evaluate.truth import UNKNOWN
+from pbac.pdp.filed import Filed
 
 TEXT, LIST = TEXT_OPERAND_CHARACTERS_MAX, LIST_OPERAND_ITEMS_MAX
 ITEMS = QUANTIFIER_ITEMS_MAX
@@ -202,12 +203,13 @@ def test_the_bound_is_never_below_what_a_call_asks(make):
     @given(policy_sets(make))
     def check(policy_set):
         rules = [replace(rule, steps=7 + n) for n, rule in enumerate(policy_set.rules)]
-        index = type(policy_set.index)(rules, policy_set.tiers, policy_set.data)
+        (package,) = policy_set.program.packages
+        filed = Filed(replace(package, rules=tuple(rules)))
         most = cost_of(rules).steps
         for server in (*SERVERS, "other"):
             for tool in (*TOOLS, "other"):
                 asked = request(tool, call={"server": server})
-                assert sum(rule.steps for rule, _ in index.considered(asked)) <= most
+                assert sum(rule.steps for rule, _ in filed.considered(asked)) <= most
 
     check()
 

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import datetime as dt
-from dataclasses import replace
 
 from hypothesis import given, note
 from hypothesis import strategies as st
@@ -115,7 +114,7 @@ def marked(rule, day, dutiful):
     if dutiful:
         duties.append(nodes.DutyLine(span=NOWHERE, kind="notify", parameters={"to": "x"}))
     kept = tuple(duties) if rule.effect == "require" else ()
-    return replace(rule, annotations=tuple(made), duties=kept)
+    return structs.replace(rule, annotations=tuple(made), duties=kept)
 
 
 def requests(make):
@@ -153,8 +152,8 @@ def numbered(rules):
     """Each with a name and a place of its own."""
     for number, rule in enumerate(rules):
         place = Span("p", number, number, 1, number + 1)
-        annotations = tuple(replace(each, span=place) for each in rule.annotations)
-        yield replace(rule, name=f"r{number}", name_span=place, annotations=annotations)
+        annotations = tuple(structs.replace(each, span=place) for each in rule.annotations)
+        yield structs.replace(rule, name=f"r{number}", name_span=place, annotations=annotations)
 
 
 def as_set(make, rules, servers):

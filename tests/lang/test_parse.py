@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-import dataclasses
 import time
 from pathlib import Path
 
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from msgspec import structs
 
 from pbac.base.diagnostics import PolicyError
 from pbac.base.limits import POLICY_FILE_BYTES_MAX
@@ -57,7 +57,7 @@ def test_the_examples_parse_and_every_node_says_where_it_stands(path):
 def every_node(value):
     if isinstance(value, nodes.Node):
         yield value
-        for field in dataclasses.fields(value):
+        for field in structs.fields(type(value)):
             yield from every_node(getattr(value, field.name))
     elif isinstance(value, tuple):
         for item in value:

@@ -6,8 +6,6 @@ The nodes in short are those of the language's own tests. Whatever is drawn is d
 
 from __future__ import annotations
 
-from dataclasses import replace
-
 import msgspec
 from lang.strategies import (
     FIELDS,
@@ -301,7 +299,7 @@ def random_rule(chance, effect=None, most=2):
     )
     if chance.odds(60):
         return written
-    return replace(written, because=said(chance), internal=said(chance))
+    return msgspec.structs.replace(written, because=said(chance), internal=said(chance))
 
 
 def said(chance):

@@ -11,12 +11,12 @@ import msgspec
 from hypothesis import strategies as st
 
 from pbac.base.source import Source
+from pbac.lang import nodes
 from pbac.lang.compile import compile_program, compile_rules
 from pbac.lang.evaluate.interpret import blame, condition
 from pbac.lang.evaluate.truth import Truth
 from pbac.lang.generate.generate import Question, generate_rule
 from pbac.lang.program import CompiledPackage, Prepared, Program
-from pbac.model.decision import Duty
 from pbac.model.request import DecisionRequest
 from pbac.pdp.delegation import narrowed
 from pbac.pdp.engine import decide
@@ -110,7 +110,10 @@ SERVERS = ["github", "gitlab"]
 
 def assembled(rules, *, confinement=(), expires=(), shadows=()):
     """A policy set straight from nodes. Rules come named `r000`, `r001`, …"""
-    named = [replace(rule, name=f"r{number:03}") for number, rule in enumerate(rules)]
+    named = [
+        msgspec.structs.replace(rule, name=f"r{number:03}", duties=_duties(rule, number))
+        for number, rule in enumerate(rules)
+    ]
     compiled_ = compile_rules(
         named, package="p", servers=confinement, tiers=TIERS, written={}, prepared=Prepared()
     )
@@ -118,13 +121,16 @@ def assembled(rules, *, confinement=(), expires=(), shadows=()):
         replace(
             expiring(rule) if number in expires and rule.effect == "permit" else rule,
             shadow=number in shadows,
-            duties=(Duty(kind="limit", rule=rule.name, parameters={"count": number}),)
-            if rule.effect == "require"
-            else (),
         )
         for number, rule in enumerate(compiled_)
     ]
     return of_rules(found, confinement)
+
+
+def _duties(rule, number):
+    if rule.effect != "require":
+        return ()
+    return (nodes.DutyLine(span=rule.span, kind="limit", parameters={"count": number}),)
 
 
 def expiring(rule):
@@ -158,7 +164,7 @@ def rules(make):
     def rule_of(draw):
         rule, what, when = map(draw, parts)
         bare = draw(st.booleans())
-        return replace(
+        return msgspec.structs.replace(
             rule,
             who=rule.who[: 1 if bare else 2],
             what=(*what, *rule.what),

@@ -82,12 +82,12 @@ def test_widening_a_permit_never_denies(make, oracle, prove):
     @given(oracle.policy_sets(make), oracle.requests(make), oracle.rules(make))
     def check(policy_set, asked, narrow):
         others = [rule.node for rule in policy_set.rules]
-        narrow = replace(narrow, effect="permit")
+        narrow = msgspec.structs.replace(narrow, effect="permit")
         before = decide(oracle.assembled([*others, narrow]), asked)
         for wider in (
-            replace(narrow, conditions=narrow.conditions[1:]),
-            replace(narrow, who=narrow.who[1:]),
-            replace(narrow, what=narrow.what[1:] or (make.on_any(),)),
+            msgspec.structs.replace(narrow, conditions=narrow.conditions[1:]),
+            msgspec.structs.replace(narrow, who=narrow.who[1:]),
+            msgspec.structs.replace(narrow, what=narrow.what[1:] or (make.on_any(),)),
         ):
             after = decide(oracle.assembled([*others, wider]), asked)
             assert after.permitted or not before.permitted
@@ -171,7 +171,9 @@ def test_a_tier_that_is_said_to_help_does(make, oracle, prove):
     tiers = st.sampled_from(["developer", "trusted"])
     clauses = st.builds(make.for_tier, st.sampled_from([">=", ">", "in"]), tiers)
     permits = st.builds(
-        lambda clause, rule: replace(rule, effect="permit", who=(clause,), what=(make.on_any(),)),
+        lambda clause, rule: msgspec.structs.replace(
+            rule, effect="permit", who=(clause,), what=(make.on_any(),)
+        ),
         clauses,
         oracle.rules(make),
     )

@@ -8,8 +8,9 @@ that the tool would not take, or would not take without what is left out.
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import replace
 from typing import Final
+
+from msgspec import structs
 
 from pbac.base.suggest import did_you_mean
 from pbac.lang import nodes
@@ -39,7 +40,7 @@ def check_calls(test: nodes.Test, servers: Sequence[nodes.Pattern], checking: Ch
             described = given.get(step.subject)
             server = described.get("server") if isinstance(described, dict) else None
             name = server if isinstance(server, str) else (own or [""])[0]
-            whole = replace(step, arguments={**arguments, **(step.arguments or {})})
+            whole = structs.replace(step, arguments={**arguments, **(step.arguments or {})})
             _check_call(whole, name, step.subject in given, checking)
 
 

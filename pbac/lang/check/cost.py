@@ -43,7 +43,7 @@ from pbac.base.source import Span
 from pbac.lang import nodes
 from pbac.lang.evaluate.functions import function_of
 from pbac.lang.evaluate.paths import children
-from pbac.lang.program import CompiledRule
+from pbac.lang.program import CompiledRule, Target
 
 _TEXT_OF: Final = {"data": POLICY_DATA_BYTES_MAX, "facts": RESPONSE_BODY_BYTES_MAX}
 """All characters of a root, where they do not come with the request."""
@@ -200,10 +200,13 @@ def _cost(rules: Sequence[CompiledRule], tool: str) -> Cost:
 
 
 def _dearest(rules: Sequence[CompiledRule]) -> Cost:
-    sums: dict[tuple[str, str], int] = defaultdict(int)
+    targets: dict[Target, int] = defaultdict(int)
     for rule in rules:
-        for place in product(_servers(rule), _tools(rule)):
-            sums[place] += rule.steps
+        targets[rule.target] += rule.steps  # far fewer than there are rules
+    sums: dict[tuple[str, str], int] = defaultdict(int)
+    for target, steps in targets.items():
+        for place in product(_servers(target), _tools(target)):
+            sums[place] += steps
 
     def total(place: tuple[str, str]) -> int:
         server, tool = place
@@ -214,20 +217,20 @@ def _dearest(rules: Sequence[CompiledRule]) -> Cost:
     places = {*sums, *((server, shared[1]) for server, _ in sums)}
     server, tool = max(places, key=lambda place: (total(place), place), default=shared)
     servers, tools = {_ANY, server}, {_ANY, tool}
-    asked = [r for r in rules if servers & set(_servers(r)) and tools & set(_tools(r))]
-    return _cost(asked, tool)
+    asked = {t for t in targets if servers & set(_servers(t)) and tools & set(_tools(t))}
+    return _cost([rule for rule in rules if rule.target in asked], tool)
 
 
-def _servers(rule: CompiledRule) -> tuple[str, ...]:
+def _servers(target: Target) -> tuple[str, ...]:
     """The servers that its package is confined to, when it names them."""
-    named = rule.servers and not any("*" in server for server in rule.servers)
-    return tuple(dict.fromkeys(rule.servers)) if named else (_ANY,)
+    named = target.servers and not any("*" in server for server in target.servers)
+    return tuple(dict.fromkeys(target.servers)) if named else (_ANY,)
 
 
-def _tools(rule: CompiledRule) -> tuple[str, ...]:
+def _tools(target: Target) -> tuple[str, ...]:
     """The tools that it can be about, when it names them."""
-    exact = [names for names, _ in rule.tools if not any("*" in name for name in names)]
-    return tuple(dict.fromkeys(exact[0])) if exact else (_ANY,)
+    exact = target.exact_tools()
+    return (_ANY,) if exact is None else tuple(dict.fromkeys(exact))
 
 
 # --- the complaint -----------------------------------------------------------------------------

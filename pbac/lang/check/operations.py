@@ -7,6 +7,8 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass, replace
 from typing import Any, Final
 
+from msgspec import structs
+
 from pbac.base import json
 from pbac.base.source import Span
 from pbac.base.suggest import did_you_mean
@@ -356,4 +358,6 @@ def _inside(span: Span, text: str, position: int) -> Span:
     if lead not in (1, 2) or position >= len(text):
         return span
     skip = lead + position
-    return replace(span, start=span.start + skip, end=span.end - 1, column=span.column + skip)
+    return structs.replace(
+        span, start=span.start + skip, end=span.end - 1, column=span.column + skip
+    )

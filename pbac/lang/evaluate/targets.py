@@ -211,10 +211,15 @@ def on_names_test(clause: nodes.OnNames) -> ClauseTest:
     Raises:
         PatternError: when a name is no usable pattern.
     """
-    matcher = names_matcher(clause.what, texts(clause.names), texts(clause.without))
-    applicable = _method_test(clause.what)
-    field = FIELD_OF[clause.what].removeprefix("call.")
-    named = _some_name if clause.what == "tag" else _name_test
+    return names_test(clause.what, texts(clause.names), texts(clause.without))
+
+
+def names_test(what: str, names: tuple[str, ...], without: tuple[str, ...]) -> ClauseTest:
+    """`on_names_test`, by the names alone. Raises `PatternError` as it does."""
+    matcher = names_matcher(what, names, without)
+    applicable = _method_test(what)
+    field = FIELD_OF[what].removeprefix("call.")
+    named = _some_name if what == "tag" else _name_test
 
     def test(request: DecisionRequest) -> Value:
         method = request.call.get("method")

@@ -98,15 +98,16 @@ class OnDemand:
 
     __slots__ = ("_function", "_question")
 
-    def __init__(self, question: Question) -> None:
+    def __init__(self, question: Callable[[], Question]) -> None:
         self._question = question
         self._function: Ask | None = None
 
     def __call__(self, request: DecisionRequest, data: Data) -> int:
         """Asks the rule."""
         if self._function is None:
-            file = self._question.rule.span.source or "<rule>"
-            self._function = _compiled(write_rule(self._question), file)
+            question = self._question()
+            file = question.rule.span.source or "<rule>"
+            self._function = _compiled(write_rule(question), file)
         return self._function(request, data)
 
 
@@ -117,7 +118,7 @@ def generate_rule(question: Question) -> OnDemand:
         PolicyError: for patterns, networks and windows that cannot be used.
     """
     write_rule(question, placed=False)
-    return OnDemand(question)
+    return OnDemand(lambda: question)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

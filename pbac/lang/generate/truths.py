@@ -4,8 +4,10 @@ from __future__ import annotations
 
 import ast
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from typing import Final, TypeAlias
+
+from msgspec import structs
 
 from pbac.lang import nodes
 from pbac.lang.evaluate.functions import function_of
@@ -91,7 +93,7 @@ class TruthWriter(ValueWriter):
         if function_of(operation).name != operation.name:
             return self.evaluated(operation, wanted=wanted)
         if operation.name in _OPPOSITE:
-            positive = replace(operation, name=_OPPOSITE[operation.name])
+            positive = structs.replace(operation, name=_OPPOSITE[operation.name])
             return self.operation_rail(positive, wanted=not wanted)
         match operation.operands:
             case (left, nodes.Literal() as right):

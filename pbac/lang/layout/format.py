@@ -15,8 +15,6 @@ widths, `items`, `tests` and `expressions` say how each kind is laid out.
 
 from __future__ import annotations
 
-from dataclasses import fields
-
 from pbac.base.diagnostics import PolicyError
 from pbac.base.errors import PbacError
 from pbac.base.source import Source, Span
@@ -74,7 +72,7 @@ def same_meaning(left: object, right: object) -> bool:
     if type(left) is not type(right):
         return False
     if isinstance(left, nodes.Node):
-        names = (field.name for field in fields(left))
+        names = left.__struct_fields__
         return all(same_meaning(getattr(left, n), getattr(right, n)) for n in names)
     if isinstance(left, tuple | list) and isinstance(right, tuple | list):
         return len(left) == len(right) and all(map(same_meaning, left, right))

@@ -20,7 +20,7 @@ second. Everything is *sound*, nothing complete: no answer means "cannot tell".
 from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
-from dataclasses import dataclass, fields, replace
+from dataclasses import dataclass, replace
 from typing import Any, Final, TypeAlias
 
 from pbac.base.source import Span
@@ -115,7 +115,7 @@ _NO_REQUEST: Final = DecisionRequest(agent={}, chain={}, call={})
 
 def shape_of(node: nodes.Node) -> Shape:
     """The shape of any node: its class and all it holds but the places, kinds of literals told."""
-    kept = [_part(getattr(node, field.name)) for field in fields(node) if field.name != "span"]
+    kept = [_part(getattr(node, name)) for name in node.__struct_fields__ if name != "span"]
     return (type(node).__name__, *kept)
 
 

@@ -11,6 +11,8 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
 from typing import Final, TypeAlias, assert_never
 
+from msgspec import structs
+
 from pbac.base.diagnostics import Diagnostic
 from pbac.base.source import Span
 from pbac.lang import nodes
@@ -64,22 +66,26 @@ def _expand(expression: nodes.Expression, place: _Place) -> nodes.Expression:
         case nodes.Literal():
             return expression
         case nodes.ListExpression() | nodes.And() | nodes.Or():
-            return replace(expression, items=tuple(_expand(i, place) for i in expression.items))
+            return structs.replace(
+                expression, items=tuple(_expand(i, place) for i in expression.items)
+            )
         case nodes.RecordExpression():
             pairs = tuple((name, _expand(value, place)) for name, value in expression.pairs)
-            return replace(expression, pairs=pairs)
+            return structs.replace(expression, pairs=pairs)
         case nodes.Path():
             return _path(expression, place)
         case nodes.Default():
             fallback = _expand(expression.fallback, place)
-            return replace(expression, path=_only_path(expression.path, place), fallback=fallback)
+            return structs.replace(
+                expression, path=_only_path(expression.path, place), fallback=fallback
+            )
         case nodes.Has():
-            return replace(expression, path=_only_path(expression.path, place))
+            return structs.replace(expression, path=_only_path(expression.path, place))
         case nodes.IsKind() | nodes.Not():
-            return replace(expression, operand=_expand(expression.operand, place))
+            return structs.replace(expression, operand=_expand(expression.operand, place))
         case nodes.Operation():
             operands = tuple(_expand(one, place) for one in expression.operands)
-            return replace(expression, operands=operands)
+            return structs.replace(expression, operands=operands)
         case nodes.Quantified():
             return _quantified(expression, place)
         case nodes.Apply():
@@ -89,12 +95,14 @@ def _expand(expression: nodes.Expression, place: _Place) -> nodes.Expression:
 
 def _path(path: nodes.Path, place: _Place) -> nodes.Expression:
     steps = tuple(
-        replace(step, key=_expand(step.key, place)) if isinstance(step, nodes.Index) else step
+        structs.replace(step, key=_expand(step.key, place))
+        if isinstance(step, nodes.Index)
+        else step
         for step in path.steps
     )
     stands = _meaning(path.root, place)
     if stands is None:
-        return replace(path, steps=steps)
+        return structs.replace(path, steps=steps)
     if not steps:
         return stands
     if isinstance(stands, nodes.Path):
@@ -134,7 +142,7 @@ def _quantified(node: nodes.Quantified, place: _Place) -> nodes.Expression:
     if number > 1:
         meanings[node.variable] = nodes.Path(span=node.span, root=variable)
     inner = replace(place, meanings=meanings, bound=place.bound | {variable})
-    return replace(
+    return structs.replace(
         node,
         variable=variable,
         collection=_expand(node.collection, place),

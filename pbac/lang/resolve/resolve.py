@@ -17,9 +17,11 @@ the checker can go on with the rest; the errors keep the set from being publishe
 from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from operator import is_
 from typing import Final
+
+from msgspec import structs
 
 from pbac.base.diagnostics import Diagnostic, in_order
 from pbac.base.limits import (
@@ -215,7 +217,7 @@ def _apart(
 def _defined(definition: nodes.Definition, known: Definitions) -> nodes.Definition:
     if definition.name not in known.bodies:
         return definition
-    return replace(definition, expression=known.bodies[definition.name][1])
+    return structs.replace(definition, expression=known.bodies[definition.name][1])
 
 
 # --- rules -------------------------------------------------------------------------------------
@@ -226,7 +228,7 @@ def _rule(rule: nodes.Rule, known: Definitions, found: list[Diagnostic]) -> node
     for condition in rule.conditions:
         expression = expanded(condition.expression, known, found)
         if expression is not None:
-            conditions.append(replace(condition, expression=expression))
+            conditions.append(structs.replace(condition, expression=expression))
     for text in (rule.because, rule.internal):
         for part in text.parts if text else ():
             if isinstance(part, nodes.Path):
@@ -234,4 +236,4 @@ def _rule(rule: nodes.Rule, known: Definitions, found: list[Diagnostic]) -> node
     for duty in rule.duties:
         for path in duty.paths:
             found.extend(misnamed(path, _REQUEST_ONLY))
-    return replace(rule, conditions=tuple(conditions))
+    return structs.replace(rule, conditions=tuple(conditions))

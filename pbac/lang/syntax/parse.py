@@ -17,8 +17,10 @@ from __future__ import annotations
 import itertools
 import re
 from collections.abc import Iterable, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from typing import Final, TypeVar
+
+from msgspec import structs
 
 from pbac.base.diagnostics import Diagnostic, PolicyError, in_order
 from pbac.base.limits import POLICY_FILE_BYTES_MAX, REPAIRED_CHARACTERS_MAX, SYNTAX_ERRORS_MAX
@@ -101,7 +103,7 @@ def _together(pieces: Sequence[nodes.Package], wrong: Sequence[int]) -> nodes.Pa
             if not any(item.span.start <= place < item.span.end for place in wrong)
         )
 
-    return replace(
+    return structs.replace(
         pieces[0],
         rules=sound(rule for piece in pieces for rule in piece.rules),
         definitions=sound(each for piece in pieces for each in piece.definitions),

@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import replace
 from typing import Any, Final, TypeAlias, cast
+
+from msgspec import structs
 
 from pbac.lang import nodes
 from pbac.lang.syntax.expressions import member, path, word
@@ -106,7 +107,7 @@ def _of_record(reading: Reading, part: Branch, value: Any) -> _Parts:
         key, written = cast("Branch", pair).children
         name = str(member(reading, cast("Token", key)))
         stated = _stated(reading, written, value[name])
-        members.append(replace(stated, name=name, name_span=reading.span(key)))
+        members.append(structs.replace(stated, name=name, name_span=reading.span(key)))
     return "record", tuple(members)
 
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 from pathlib import Path
 
-from hostile.fuzz.targets import CLAIMS, NOW, honest_token
+from hostile.fuzz.targets import CLAIMS, NOW, bundle_payload, honest_bundle, honest_token
 
 ROOT = Path(__file__).parents[3]
 
@@ -27,6 +27,11 @@ MESSAGE_PIECES = [b'"method":', b'"params":', b'"id":null', b'"_meta":', b'"Name
 
 JWT_PIECES = [
     b".", b"=", b"+", b"/", b"-", b"_", b'"alg":"none"', b'"exp":1e9', b'"jwk":{}', b'"aud":[]',
+]  # fmt: skip
+
+BUNDLE_PIECES = [
+    b"../", b"/", b"\\\\", b".pbac", b"_bad", b"data/", b"tools/x.json", b'"shop.pbac":""', b"7.0",
+    b'"number":8', b'"files":{}', b'"typ":"JWT"', b'"crit":[]', b"SHOP", b"e\xcc\x81", b"\xc3\xa9",
 ]  # fmt: skip
 
 POLICY_PIECES = [
@@ -80,6 +85,7 @@ VALUE_PIECES = [
 ]  # fmt: skip
 
 PIECES = {
+    "bundle": [*JSON_PIECES, *JWT_PIECES, *BUNDLE_PIECES],
     "event_stream": EVENT_PIECES,
     "header_values": VALUE_PIECES,
     "http_answer": ANSWER_PIECES,
@@ -93,6 +99,11 @@ PIECES = {
 def seeds() -> dict[str, list[bytes]]:
     """Target → sound inputs."""
     return {
+        "bundle": [
+            honest_bundle(),
+            bundle_payload(),
+            b'{"alg":"EdDSA","kid":"KID","typ":"pbac-bundle+jws"}',
+        ],
         "event_stream": EVENTS,
         "header_values": VALUES,
         "http_answer": ANSWERS,

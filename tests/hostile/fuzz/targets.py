@@ -34,6 +34,8 @@ from pbac.mcp.wire_errors import JsonRpcError
 from pbac.oauth.errors import OAuthError
 from pbac.oauth.form import parse_form
 from pbac.pdp.administration import prepare
+from pbac.pdp.bundle import parse_bundle, render_bundle
+from pbac.pdp.bundle_files import BUNDLE_CODES, BundleError
 from pbac.web.middleware import SENT_ONCE, ambiguous
 from pbac.web.peer import client_address, networks
 
@@ -205,6 +207,42 @@ def _verified(token: str) -> None:
     assert NOW < found["exp"] <= NOW + 3_630
 
 
+# --- policy bundles ---------------------------------------------------------------------------
+
+BUNDLED = {"data/orgs.json": b"[1]", "shop.pbac": b"package shop on server shop\n"}
+
+
+def bundle(data: bytes) -> None:
+    """A file as it came; the same bytes as payload, and as a header, correctly signed."""
+    key = _key()
+    _bundled(data)
+    header = {"alg": "EdDSA", "kid": key.public.kid, "typ": "pbac-bundle+jws"}
+    _bundled(_signed(json.canonical(header), data).encode())
+    _bundled(_signed(data.replace(b"KID", key.public.kid.encode()), bundle_payload()).encode())
+
+
+def honest_bundle() -> bytes:
+    """A bundle that is accepted."""
+    return render_bundle(BUNDLED, name="shop", number=7, made_ms=NOW * 1000, key=_key())
+
+
+def bundle_payload() -> bytes:
+    """What is in it."""
+    return base64url.decode(honest_bundle().decode().split(".")[1])
+
+
+def _bundled(data: bytes) -> None:
+    """What is accepted has one spelling: the one that the same content is written in."""
+    try:
+        found = parse_bundle(data, [_key().public])
+    except BundleError as refusal:
+        BUNDLE_CODES.index(refusal.code)
+        return
+    assert data == render_bundle(
+        found.files, name=found.name, number=found.number, made_ms=found.made_ms, key=_key()
+    )
+
+
 # --- answers of upstreams ---------------------------------------------------------------------
 
 
@@ -308,6 +346,7 @@ def _written(data: bytes) -> None:
 
 
 TARGETS: dict[str, Callable[[bytes], None]] = {
+    "bundle": bundle,
     "event_stream": event_stream,
     "header_values": header_values,
     "http_answer": http_answer,

@@ -1,4 +1,4 @@
-"""Which commands let Python's cycle collector look seldom."""
+"""When Python's cycle collector looks: seldom in some commands, later in some blocks."""
 
 from __future__ import annotations
 
@@ -7,6 +7,7 @@ import gc
 import pytest
 from click.testing import CliRunner
 
+from pbac.base.collector import collect_afterwards
 from pbac.cli import COMMANDS, LONG_LIVED, group
 
 
@@ -18,3 +19,14 @@ def test_the_collector_is_left_alone_by_commands_that_stay(command):
         assert (gc.get_threshold() == before) is (command in LONG_LIVED)
     finally:
         gc.set_threshold(*before)
+
+
+def test_the_collector_looks_again_afterwards():
+    assert gc.isenabled()
+    with pytest.raises(ZeroDivisionError), collect_afterwards():
+        assert not gc.isenabled()
+        with collect_afterwards():
+            pass
+        assert not gc.isenabled()
+        raise ZeroDivisionError
+    assert gc.isenabled()

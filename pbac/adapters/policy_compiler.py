@@ -1,0 +1,175 @@
+"""Compiling in a child process: whatever policies take, the process that serves does not feel it.
+
+Parent and child talk over the child's standard input and output, one message each way at a time: a
+length of four bytes, then MessagePack. The child keeps what it compiled last, so that a change
+compiles its package only. It ends when its input does. It may use so much memory and time and no
+more; one that ends early, or answers nonsense, is a refused publication and is started again for
+the next one.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import os
+import struct
+import sys
+from collections.abc import Sequence
+from contextlib import suppress
+from pathlib import Path
+from typing import BinaryIO, Final
+
+import msgspec
+
+from pbac.adapters.policy_build import Builder, Built, defect, unreadable
+from pbac.adapters.policy_cache import open_policy_cache
+from pbac.adapters.policy_source import Found, PolicySource, read_source
+from pbac.adapters.policy_store import PolicyStore, open_policy_store
+from pbac.base.collector import collect_seldom
+from pbac.base.diagnostics import PolicyError
+from pbac.base.errors import PbacError
+from pbac.base.limits import POLICY_COMPILE_SECONDS_MAX, POLICY_COMPILER_BYTES_MAX
+
+NICENESS: Final = 5
+"""How much the child stands back behind those who serve."""
+
+_LENGTH: Final = struct.Struct(">I")
+
+
+class Order(msgspec.Struct, frozen=True, kw_only=True):
+    """What the child is asked: to build what is at a path, or a version that is kept.
+
+    Attributes:
+        source: of the policies; None for `version`.
+        sealed, guarded: as `Builder.build` has them.
+    """
+
+    source: PolicySource | None = None
+    version: str = ""
+    sealed: tuple[str, ...] = ()
+    guarded: bool = True
+
+    def __str__(self) -> str:
+        return self.source.path if self.source else self.version
+
+
+class PolicyCompiler:
+    """The parent's end. One order at a time; others wait."""
+
+    def __init__(self, state_directory: Path) -> None:
+        self._state_directory = state_directory
+        self._turn = asyncio.Lock()
+        self._child: asyncio.subprocess.Process | None = None
+
+    async def build(self, order: Order) -> Built:
+        """What came of an order. Never raises for anything the child does."""
+        async with self._turn:
+            try:
+                async with asyncio.timeout(POLICY_COMPILE_SECONDS_MAX):
+                    return await self._ask(order)
+            except TimeoutError:
+                await self._end()
+                told = f"compiling took longer than {POLICY_COMPILE_SECONDS_MAX:.0f} s"
+            except (OSError, EOFError, msgspec.DecodeError) as fault:
+                await self._end()
+                told = f"the compiler's process ended early ({type(fault).__name__})"
+            line = f"{order}: {told} (compiler-ended)"
+            help_ = "split the policies, or look for what they have that is very large"
+            return Built(problems=(line,), text=f"error: {line}\n  help: {help_}\n")
+
+    def process(self) -> int | None:
+        """The child's process, once there is one."""
+        return self._child.pid if self._child else None
+
+    async def close(self) -> None:
+        """End the child."""
+        await self._end()
+
+    async def _ask(self, order: Order) -> Built:
+        child = self._child
+        if child is None or child.returncode is not None:
+            child = self._child = await asyncio.create_subprocess_exec(
+                sys.executable,
+                "-m",
+                "pbac.adapters.policy_compiler",
+                str(self._state_directory),
+                stdin=asyncio.subprocess.PIPE,
+                stdout=asyncio.subprocess.PIPE,
+            )
+        assert child.stdin is not None
+        assert child.stdout is not None
+        data = msgspec.msgpack.encode(order)
+        child.stdin.write(_LENGTH.pack(len(data)) + data)
+        await child.stdin.drain()
+        (size,) = _LENGTH.unpack(await child.stdout.readexactly(_LENGTH.size))
+        return msgspec.msgpack.decode(await child.stdout.readexactly(size), type=Built)
+
+    async def _end(self) -> None:
+        child, self._child = self._child, None
+        if child is not None and child.returncode is None:
+            with suppress(ProcessLookupError):
+                child.kill()
+            await child.wait()
+
+
+# --- the child ---------------------------------------------------------------------------------
+
+
+def main(arguments: Sequence[str]) -> None:
+    """Answer orders until the input ends."""
+    # Whatever prints, prints elsewhere: the output is for answers alone.
+    answers = os.fdopen(os.dup(sys.stdout.fileno()), "wb")
+    os.dup2(sys.stderr.fileno(), sys.stdout.fileno())
+    collect_seldom()
+    _stand_back()
+    directory = Path(arguments[0])
+    store = open_policy_store(directory)
+    builder = Builder(store, open_policy_cache(directory))
+    while (data := _receive(sys.stdin.buffer)) is not None:
+        order = msgspec.msgpack.decode(data, type=Order)
+        try:
+            built = _build(order, builder, store)
+        except Exception as fault:  # noqa: BLE001 - told as a publication that failed
+            built = defect(str(order), fault)
+        answer = msgspec.msgpack.encode(built)
+        answers.write(_LENGTH.pack(len(answer)) + answer)
+        answers.flush()
+
+
+def _build(order: Order, builder: Builder, store: PolicyStore) -> Built:
+    try:
+        if order.source is None:
+            found = Found(files=store.files(order.version))
+        else:
+            found = read_source(order.source, store.accepted_bundles())
+    except PolicyError as error:
+        return unreadable(error)
+    except PbacError as error:
+        line = f"{order}: {error.message} ({error.code})"
+        return Built(problems=(line,), text=f"error: {error}\n")
+    return builder.build(
+        found.files, sealed=order.sealed, guarded=order.guarded, bundled=found.bundled
+    )
+
+
+def _receive(stream: BinaryIO) -> bytes | None:
+    head = stream.read(_LENGTH.size)
+    if len(head) < _LENGTH.size:
+        return None
+    (size,) = _LENGTH.unpack(head)
+    return stream.read(size)
+
+
+def _stand_back() -> None:
+    """Be slower than those who serve, and have a bound."""
+    if sys.platform == "win32":
+        return
+    import resource  # noqa: PLC0415 (not on Windows)
+
+    os.nice(NICENESS)
+    _, hard = resource.getrlimit(resource.RLIMIT_AS)
+    if hard == resource.RLIM_INFINITY or hard > POLICY_COMPILER_BYTES_MAX:
+        resource.setrlimit(resource.RLIMIT_AS, (POLICY_COMPILER_BYTES_MAX, hard))
+
+
+if __name__ == "__main__":
+    main(sys.argv[1:])

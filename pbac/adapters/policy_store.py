@@ -1,0 +1,468 @@
+"""Every policy set version that was ever in force, and by which acts: one SQLite file.
+
+    contents   digest → the bytes of a file, each once
+    versions   version → its files (path → digest), its packages
+    acts       what put a version in force, in order: the last one says which is in force
+    attempts   what was refused, until the gateway has recorded it
+    bundles    name → the highest number accepted, and of what
+    serving    what the running gateway decides by
+
+A publication is one transaction: its files, its version and its act are there together or not at
+all, whenever the program dies. Acts that say which version they follow are refused when another act
+came first (`VersionConflict`), so of two who publish at once one is told. It is a file of its own,
+so that writing many megabytes never keeps the state of tokens waiting.
+"""
+
+from __future__ import annotations
+
+import getpass
+import hashlib
+import os
+import sqlite3
+import threading
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Final, Literal, TypeAlias, TypeVar
+
+import msgspec
+
+from pbac.adapters.policy_files import Files
+from pbac.adapters.policy_source import Bundled
+from pbac.base.errors import PbacError
+from pbac.base.limits import (
+    POLICY_ACTS_MAX,
+    POLICY_STORE_BUSY_SECONDS_MAX,
+    POLICY_VERSIONS_KEPT_MAX,
+)
+
+FILE_NAME: Final = "policies.sqlite3"
+"""The store within the state directory."""
+
+Kind: TypeAlias = Literal["source", "publish", "rollback"]
+Result = TypeVar("Result")
+
+
+class PolicyStoreError(PbacError):
+    """The store cannot be used."""
+
+    code = "policy_store"
+
+
+class VersionConflict(PolicyStoreError):  # noqa: N818  # the field's term
+    """Somebody else published first (409)."""
+
+    code = "version_conflict"
+
+
+class VersionUnknown(PolicyStoreError):  # noqa: N818
+    """There is no such version, or its files are no longer kept."""
+
+    code = "version_unknown"
+
+
+class Package(msgspec.Struct, frozen=True, kw_only=True):
+    """One package of a version."""
+
+    name: str
+    digest: str
+    sealed: bool
+    rules: int
+
+
+class Version(msgspec.Struct, frozen=True, kw_only=True):
+    """One policy set version, without its files.
+
+    Attributes:
+        content: digest of the files alone; unlike `version` it outlives an upgrade.
+        program: the version of PBAC that made it.
+        bundled: the signed bundle they came in.
+    """
+
+    version: str
+    content: str
+    program: str
+    packages: tuple[Package, ...]
+    bundled: Bundled | None = None
+
+    @property
+    def rules(self) -> int:
+        """How many rules it has."""
+        return sum(package.rules for package in self.packages)
+
+    @property
+    def sealed(self) -> frozenset[str]:
+        """The names of its sealed packages."""
+        return frozenset(package.name for package in self.packages if package.sealed)
+
+
+class Act(msgspec.Struct, frozen=True, kw_only=True):
+    """One change of what is in force.
+
+    Attributes:
+        number: from 1; 0 before it is stored.
+        kind: `source`, the configured folder or bundle has changed; `publish` or `rollback`, a
+            command.
+        previous: the version it followed, "" for the first.
+        source: digest of the files that the source held then (`policy_contents.content_of`), ""
+            when it could not be read: it acts when it holds others.
+        actor: the system's name for who did it.
+    """
+
+    number: int = 0
+    kind: Kind
+    version: str
+    previous: str = ""
+    source: str = ""
+    actor: str = ""
+    note: str = ""
+    at_ms: int
+
+
+class Attempt(msgspec.Struct, frozen=True, kw_only=True):
+    """A publication that a command refused; told to the record by the gateway."""
+
+    number: int = 0
+    kind: Kind
+    actor: str
+    problems: tuple[str, ...]
+    at_ms: int
+
+
+class Serving(msgspec.Struct, frozen=True, kw_only=True):
+    """What a gateway decides by; `act` is the one it has carried out last."""
+
+    version: str
+    act: int
+    process: int
+    since_ms: int
+
+
+_TABLES: Final = (
+    """CREATE TABLE IF NOT EXISTS contents (digest BLOB PRIMARY KEY, data BLOB NOT NULL) STRICT""",
+    """CREATE TABLE IF NOT EXISTS versions (
+         version TEXT PRIMARY KEY, detail BLOB NOT NULL, files BLOB NOT NULL) STRICT""",
+    """CREATE TABLE IF NOT EXISTS acts (
+         number INTEGER PRIMARY KEY AUTOINCREMENT, version TEXT NOT NULL, detail BLOB NOT NULL
+       ) STRICT""",
+    """CREATE TABLE IF NOT EXISTS attempts (
+         number INTEGER PRIMARY KEY AUTOINCREMENT, detail BLOB NOT NULL) STRICT""",
+    """CREATE TABLE IF NOT EXISTS bundles (
+         name TEXT PRIMARY KEY, number INTEGER NOT NULL, digest TEXT NOT NULL) STRICT""",
+    """CREATE TABLE IF NOT EXISTS serving (
+         one INTEGER PRIMARY KEY CHECK (one = 1), detail BLOB NOT NULL) STRICT""",
+)
+_FORMAT: Final = 1
+_encode: Final = msgspec.json.encode
+
+
+class PolicyStore:
+    """The store. Any thread may use it; one at a time does."""
+
+    def __init__(self, connection: sqlite3.Connection, path: Path) -> None:
+        self._connection = connection
+        self._path = path
+        self._lock = threading.Lock()
+
+    # --- writing ---------------------------------------------------------------------------
+
+    def keep(self, version: Version, files: Files) -> None:
+        """Keep a version that is sound. It is not in force by that.
+
+        Of the bundle it came in nothing older is accepted from now on, also when its policies are
+        the same: it may have been made to withdraw the one before.
+        """
+        rows = [(hashlib.sha256(data).digest(), data) for data in files.values()]
+        listed = {name: row[0] for name, row in zip(files, rows, strict=True)}
+
+        def write(connection: sqlite3.Connection) -> None:
+            connection.executemany("INSERT OR IGNORE INTO contents VALUES (?, ?)", rows)
+            connection.execute(
+                "INSERT OR REPLACE INTO versions VALUES (?, ?, ?)",
+                (version.version, _encode(version), msgspec.msgpack.encode(listed)),
+            )
+            if version.bundled is not None:
+                _accept(connection, version.bundled)
+
+        self._transact(write)
+
+    def publish(self, act: Act, *, expected: str | None = None) -> Act:
+        """Put a kept version in force; `previous` and `number` are filled in.
+
+        `expected`: the version that this act follows; None follows whatever is in force.
+
+        Raises:
+            VersionConflict: when another version is in force.
+            VersionUnknown: when the version is not kept.
+        """
+
+        def write(connection: sqlite3.Connection) -> Act:
+            head = _head(connection)
+            found = head.version if head else ""
+            if expected is not None and found != expected:
+                raise VersionConflict(
+                    f"`{short(found)}` is in force by now, and not `{short(expected)}`",
+                    help="look at it with `pbac policy diff`, then publish again",
+                )
+            version = _version(connection, act.version)
+            if version is None:
+                raise VersionUnknown(f"there is no version `{short(act.version)}`")
+            detail = msgspec.structs.replace(act, previous=found)
+            cursor = connection.execute(
+                "INSERT INTO acts (version, detail) VALUES (?, ?)",
+                (act.version, _encode(detail)),
+            )
+            _prune(connection)
+            return msgspec.structs.replace(detail, number=cursor.lastrowid or 0)
+
+        return self._transact(write)
+
+    def refuse(self, attempt: Attempt) -> None:
+        """Note an attempt for the record."""
+        self._transact(
+            lambda connection: connection.execute(
+                "INSERT INTO attempts (detail) VALUES (?)", (_encode(attempt),)
+            )
+        )
+
+    def forget_attempt(self, number: int) -> None:
+        """It has been recorded."""
+        self._transact(
+            lambda connection: connection.execute(
+                "DELETE FROM attempts WHERE number = ?", (number,)
+            )
+        )
+
+    def serve(self, serving: Serving) -> None:
+        """Say what this gateway decides by."""
+        self._transact(
+            lambda connection: connection.execute(
+                "INSERT OR REPLACE INTO serving VALUES (1, ?)", (_encode(serving),)
+            )
+        )
+
+    # --- reading ---------------------------------------------------------------------------
+
+    def head(self) -> Act | None:
+        """The act that says what is in force; None before the first."""
+        return self._read(_head)
+
+    def find_act(self, number: int) -> Act | None:
+        """One act by its number."""
+        return self._read(lambda c: next(_acts(c, _ONE_ACT, number), None))
+
+    def acts(self, most: int) -> list[Act]:
+        """The last ones, newest first."""
+        return self._read(lambda c: list(_acts(c, _LAST_ACTS, most)))
+
+    def find_version(self, version: str) -> Version | None:
+        """What is known about a version."""
+        return self._read(lambda connection: _version(connection, version))
+
+    def require_version(self, named: str) -> Version:
+        """By an act's number, a version, or enough of its first digits.
+
+        Raises:
+            VersionUnknown: when it is none, or more than one.
+        """
+        if named.isdigit() and (act := self.find_act(int(named))) is not None:
+            named = act.version
+        digits = named.removeprefix("sha256:")
+        query = "SELECT detail FROM versions WHERE substr(version, 8, ?) = ?"
+        rows = self._read(lambda c: c.execute(query, (len(digits), digits)).fetchall())
+        if not digits or len(rows) != 1:
+            what = "no version" if not rows else f"{len(rows)} versions"
+            raise VersionUnknown(
+                f"there {'is' if len(rows) < 2 else 'are'} {what} `{named}`",
+                help=f"see `pbac policy list`; the last {POLICY_VERSIONS_KEPT_MAX} are kept",
+            )
+        return msgspec.json.decode(rows[0][0], type=Version)
+
+    def files(self, version: str) -> Files:
+        """The files of a version.
+
+        Raises:
+            VersionUnknown: when one of them is gone.
+        """
+
+        def read(connection: sqlite3.Connection) -> Files:
+            query = "SELECT files FROM versions WHERE version = ?"
+            row = connection.execute(query, (version,)).fetchone()
+            if row is None:
+                raise VersionUnknown(f"there is no version `{short(version)}`")
+            listed: Mapping[str, bytes] = msgspec.msgpack.decode(row[0])
+            return {name: _content(connection, version, name, listed[name]) for name in listed}
+
+        return self._read(read)
+
+    def oldest_attempt(self) -> Attempt | None:
+        """The one to be recorded next."""
+        query = "SELECT number, detail FROM attempts ORDER BY number LIMIT 1"
+        row = self._read(lambda c: c.execute(query).fetchone())
+        if row is None:
+            return None
+        return msgspec.structs.replace(msgspec.json.decode(row[1], type=Attempt), number=row[0])
+
+    def accepted_bundles(self) -> dict[str, tuple[int, str]]:
+        """Name → highest number, and the digest of that bundle."""
+        rows = self._read(
+            lambda c: c.execute("SELECT name, number, digest FROM bundles").fetchall()
+        )
+        return {name: (number, digest) for name, number, digest in rows}
+
+    def serving(self) -> Serving | None:
+        """What a gateway said last that it decides by."""
+        row = self._read(lambda c: c.execute("SELECT detail FROM serving").fetchone())
+        return msgspec.json.decode(row[0], type=Serving) if row else None
+
+    def changes(self) -> int:
+        """Another number whenever another connection has committed; cheap."""
+        row = self._read(lambda c: c.execute("PRAGMA data_version").fetchone())
+        return int(row[0])
+
+    def close(self) -> None:
+        """Close the file."""
+        with self._lock:
+            self._connection.close()
+
+    # --- transactions ----------------------------------------------------------------------
+
+    def _transact(self, write: Callable[[sqlite3.Connection], Result]) -> Result:
+        with self._lock, _store_errors(self._path):
+            self._connection.execute("BEGIN IMMEDIATE")
+            try:
+                result = write(self._connection)
+                self._connection.execute("COMMIT")
+            except BaseException:
+                if self._connection.in_transaction:
+                    self._connection.execute("ROLLBACK")
+                raise
+            return result
+
+    def _read(self, read: Callable[[sqlite3.Connection], Result]) -> Result:
+        with self._lock, _store_errors(self._path):
+            self._connection.execute("BEGIN")
+            try:
+                return read(self._connection)
+            finally:
+                self._connection.execute("ROLLBACK")
+
+
+def open_policy_store(state_directory: Path) -> PolicyStore:
+    """Open (or make) the store within a state directory.
+
+    Raises:
+        PolicyStoreError: when it cannot be opened, or is newer than this program.
+    """
+    path = state_directory / FILE_NAME
+    with _store_errors(path):
+        state_directory.mkdir(mode=0o700, parents=True, exist_ok=True)
+        os.close(os.open(path, os.O_RDWR | os.O_CREAT, 0o600))
+        connection = sqlite3.connect(
+            path,
+            timeout=POLICY_STORE_BUSY_SECONDS_MAX,
+            isolation_level=None,
+            check_same_thread=False,
+        )
+        for pragma in ("journal_mode = WAL", "synchronous = FULL", "fullfsync = ON"):
+            connection.execute(f"PRAGMA {pragma}")
+        (found,) = connection.execute("PRAGMA user_version").fetchone()
+        if found > _FORMAT:
+            connection.close()
+            raise PolicyStoreError(
+                f"`{path}` has format {found}, this program knows {_FORMAT}",
+                help="run the version that wrote it, or a newer one",
+            )
+        if found < _FORMAT:
+            connection.execute("BEGIN IMMEDIATE")
+            for table in _TABLES:
+                connection.execute(table)
+            connection.execute(f"PRAGMA user_version = {_FORMAT}")
+            connection.execute("COMMIT")
+    return PolicyStore(connection, path)
+
+
+def short(version: str) -> str:
+    """As much of a version as people compare."""
+    return version.removeprefix("sha256:")[:12] or "none"
+
+
+def actor() -> str:
+    """The system's name for whoever runs this."""
+    try:
+        return getpass.getuser()
+    except (OSError, KeyError):  # an account without a name
+        return str(os.getuid())
+
+
+_LAST_ACTS: Final = "SELECT number, detail FROM acts ORDER BY number DESC LIMIT ?"
+_ONE_ACT: Final = "SELECT number, detail FROM acts WHERE number = ?"
+
+
+def _head(connection: sqlite3.Connection) -> Act | None:
+    return next(_acts(connection, _LAST_ACTS, 1), None)
+
+
+def _acts(connection: sqlite3.Connection, query: str, *values: int) -> Iterator[Act]:
+    for number, detail in connection.execute(query, values):
+        yield msgspec.structs.replace(msgspec.json.decode(detail, type=Act), number=number)
+
+
+def _version(connection: sqlite3.Connection, version: str) -> Version | None:
+    query = "SELECT detail FROM versions WHERE version = ?"
+    row = connection.execute(query, (version,)).fetchone()
+    return msgspec.json.decode(row[0], type=Version) if row else None
+
+
+def _accept(connection: sqlite3.Connection, bundled: Bundled) -> None:
+    """From now on nothing older is accepted under this name."""
+    connection.execute(
+        "INSERT INTO bundles VALUES (?, ?, ?) ON CONFLICT (name) DO UPDATE SET "
+        "number = excluded.number, digest = excluded.digest WHERE excluded.number >= number",
+        (bundled.name, bundled.number, bundled.digest),
+    )
+
+
+def _content(connection: sqlite3.Connection, version: str, name: str, digest: bytes) -> bytes:
+    row = connection.execute("SELECT data FROM contents WHERE digest = ?", (digest,)).fetchone()
+    if row is None or hashlib.sha256(row[0]).digest() != digest:
+        raise VersionUnknown(
+            f"`{name}` of version `{short(version)}` is gone from the store",
+            help="publish its files again from where they came from",
+        )
+    return bytes(row[0])
+
+
+# What is not among the versions in force last; but not what was kept just now, to be put in force.
+_GONE: Final = """
+SELECT version FROM versions
+WHERE rowid <= (SELECT max(rowid) FROM versions) - ? AND version NOT IN (
+  SELECT version FROM acts GROUP BY version ORDER BY max(number) DESC LIMIT ?)
+"""
+_PRUNE_AT: Final = 16
+"""So many versions too many are removed together: finding out whose files are whose takes time."""
+
+
+def _prune(connection: sqlite3.Connection) -> None:
+    """Leave the versions in force last, with their files, and the acts of longer."""
+    connection.execute(
+        "DELETE FROM acts WHERE number <= (SELECT max(number) FROM acts) - ?", (POLICY_ACTS_MAX,)
+    )
+    gone = connection.execute(_GONE, (_PRUNE_AT, POLICY_VERSIONS_KEPT_MAX)).fetchall()
+    if len(gone) < _PRUNE_AT:
+        return
+    connection.executemany("DELETE FROM versions WHERE version = ?", gone)
+    wanted: set[bytes] = set()
+    for (files,) in connection.execute("SELECT files FROM versions"):
+        wanted.update(msgspec.msgpack.decode(files).values())
+    kept = connection.execute("SELECT digest FROM contents").fetchall()
+    unwanted = [row for row in kept if row[0] not in wanted]
+    connection.executemany("DELETE FROM contents WHERE digest = ?", unwanted)
+
+
+@contextmanager
+def _store_errors(path: Path) -> Iterator[None]:
+    try:
+        yield
+    except (sqlite3.Error, OSError, msgspec.DecodeError) as error:
+        raise PolicyStoreError(f"`{path}` cannot be used: {error}".lower()) from error

@@ -1,0 +1,297 @@
+"""What a gateway decides by: chosen at the start, then kept up with its source and with commands.
+
+    source changes ──▶ child compiles, tests, keeps ──▶ act ─┐
+    a command has published, or rolled back ───────────▶ act ─┴─▶ load ──▶ record ──▶ in force
+
+An act is a row of the store; the last one says what is in force. So a publication is a transaction
+and then one assignment: whenever the program dies, the next start finds the old version or the new
+one. Every act notes what the source held, which acts when it holds something else: so it does not
+undo what a command did because it is looked at again.
+
+Loading reads what the child compiled, in a thread; only then is anything recorded, and only then
+assigned. A request keeps the set it began with. Any error leaves the old set serving.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+import os
+from collections.abc import Awaitable, Callable
+from contextlib import aclosing
+from dataclasses import dataclass, field
+from typing import Final, TypeAlias
+
+from msgspec.structs import replace
+
+from pbac.adapters.policy_build import Built
+from pbac.adapters.policy_cache import PolicyCache, open_policy_cache
+from pbac.adapters.policy_compiler import Order, PolicyCompiler
+from pbac.adapters.policy_contents import content_of
+from pbac.adapters.policy_source import PolicySource, read_source
+from pbac.adapters.policy_store import (
+    Act,
+    PolicyStore,
+    PolicyStoreError,
+    Serving,
+    Version,
+    open_policy_store,
+    short,
+)
+from pbac.adapters.policy_watch import changes
+from pbac.app.config import Config
+from pbac.audit.record import PolicyRecord
+from pbac.base.clock import Clock
+from pbac.base.errors import PbacError
+from pbac.pdp.policy_set import PolicySet
+
+POLL_SECONDS: Final = 0.1
+"""How often the store is asked whether a command has acted: a cheap question."""
+
+Put: TypeAlias = Callable[[PolicySet], None]
+"""Assigns what is in force."""
+
+Tell: TypeAlias = Callable[[PolicyRecord], Awaitable[None]]
+"""Returns once the record is durable."""
+
+_log = logging.getLogger("pbac")
+
+
+@dataclass(slots=True, kw_only=True)
+class Policies:
+    """The policies of one gateway.
+
+    Attributes:
+        act: what is in force. `version`: what is known about it.
+        problems: what the source was refused for last, so that it is told once.
+        turn: one change at a time.
+    """
+
+    config: Config
+    clock: Clock
+    store: PolicyStore
+    cache: PolicyCache
+    compiler: PolicyCompiler
+    act: Act
+    version: Version | None = None
+    problems: tuple[str, ...] = ()
+    turn: asyncio.Lock = field(default_factory=asyncio.Lock)
+
+    async def close(self) -> None:
+        """End the compiler and close the store."""
+        await self.compiler.close()
+        await asyncio.to_thread(self.store.close)
+
+
+async def open_policies(config: Config, clock: Clock) -> tuple[Policies, PolicySet]:
+    """What is in force: by the last act, or the source when that has changed since it acted.
+
+    Raises:
+        PbacError: when there is nothing sound to decide by.
+    """
+    policies = Policies(
+        config=config,
+        clock=clock,
+        store=await asyncio.to_thread(open_policy_store, config.state_directory),
+        cache=open_policy_cache(config.state_directory),
+        compiler=PolicyCompiler(config.state_directory),
+        act=Act(kind="source", version="", at_ms=0),
+    )
+    try:
+        return policies, await _begin(policies)
+    except BaseException:
+        await policies.close()
+        raise
+
+
+async def _begin(policies: Policies) -> PolicySet:
+    head = policies.store.head()
+    if head is not None and not await asyncio.to_thread(_has_changed, policies, head):
+        loaded = await _load(policies, head)
+    else:
+        built = await policies.compiler.build(_order(policies, guarded=head is not None))
+        loaded = await _load(policies, await _act(policies, built))
+    policies.act, policies.version, policy_set = loaded
+    return policy_set
+
+
+def _has_changed(policies: Policies, head: Act) -> bool:
+    """The source, since the last act? One that cannot be read has: who builds it tells how."""
+    try:
+        found = read_source(source_of(policies.config), policies.store.accepted_bundles())
+    except PbacError:
+        return True
+    return head.source != content_of(found.files)
+
+
+# --- keeping up ------------------------------------------------------------------------------
+
+
+async def keep_up_with_source(policies: Policies, put: Put, tell: Tell) -> None:
+    """Put every sound change of the folder, file or bundle in force, for ever."""
+    async with aclosing(changes(policies.config.policy_directory)) as changed:
+        async for _ in changed:
+            async with policies.turn:
+                await _source_changed(policies, put, tell)
+
+
+async def _source_changed(policies: Policies, put: Put, tell: Tell) -> None:
+    """Also at the beginning, which is how the compiler comes to know what is in force."""
+    built = await policies.compiler.build(_order(policies, guarded=True))
+    if built.version is None:
+        if built.problems != policies.problems:
+            policies.problems = built.problems
+            await _refuse(policies, built.problems, tell, how="source")
+            _log.error("the policy change was refused; the old set serves on\n%s", built.text)
+        return
+    policies.problems = ()
+    head = await asyncio.to_thread(policies.store.head)
+    if head is None or head.source != built.version.content:
+        await _put_in_force(policies, await _act(policies, built), put, tell)
+
+
+async def keep_up_with_commands(policies: Policies, put: Put, tell: Tell) -> None:
+    """Put in force what commands publish, and record what they were refused, for ever."""
+    seen = -1
+    while True:
+        try:
+            found = await asyncio.to_thread(policies.store.changes)
+            if found != seen:
+                async with policies.turn:
+                    await _record_attempts(policies, tell)
+                    head = await asyncio.to_thread(policies.store.head)
+                    if head is not None and head.number > policies.act.number:
+                        await _put_in_force(policies, head, put, tell)
+                seen = found
+        except PolicyStoreError as error:
+            _log.error("policy commands wait: %s", error.message)
+        await asyncio.sleep(POLL_SECONDS)
+
+
+async def _record_attempts(policies: Policies, tell: Tell) -> None:
+    """Recorded first and then forgotten: a crash in between tells one twice, and loses none."""
+    while (attempt := await asyncio.to_thread(policies.store.oldest_attempt)) is not None:
+        await _refuse(policies, attempt.problems, tell, how=attempt.kind, actor=attempt.actor)
+        await asyncio.to_thread(policies.store.forget_attempt, attempt.number)
+
+
+async def _put_in_force(policies: Policies, act: Act, put: Put, tell: Tell) -> None:
+    """Load, record, assign."""
+    before = policies.act.version
+    try:
+        act, version, policy_set = await _load(policies, act)
+    except PbacError as error:
+        policies.act = replace(policies.act, number=act.number)  # it has been dealt with
+        await _refuse(policies, (error.message,), tell, how=act.kind, actor=act.actor)
+        _log.error("version %s cannot be used: %s", short(act.version), error)
+        return
+    await tell(
+        PolicyRecord(
+            event="published",
+            policy_version=policy_set.version,
+            previous_version=before,
+            rules=policy_set.rule_count,
+            how=act.kind,
+            act=act.number,
+            actor=act.actor,
+            note=act.note,
+        )
+    )
+    put(policy_set)
+    policies.act, policies.version = act, version
+    await say_serving(policies)
+    _log.info("policy set %s is in force", policy_set.version)
+
+
+async def say_serving(policies: Policies) -> None:
+    """Tell commands what this gateway decides by."""
+    serving = Serving(
+        version=policies.act.version,
+        act=policies.act.number,
+        process=os.getpid(),
+        since_ms=policies.clock.now_ms(),
+    )
+    await asyncio.to_thread(policies.store.serve, serving)
+
+
+async def _refuse(
+    policies: Policies, problems: tuple[str, ...], tell: Tell, *, how: str, actor: str = ""
+) -> None:
+    await tell(
+        PolicyRecord(
+            event="refused",
+            previous_version=policies.act.version,
+            problems=problems,
+            how=how,
+            actor=actor,
+        )
+    )
+
+
+# --- acts and versions -------------------------------------------------------------------------
+
+
+async def _act(policies: Policies, built: Built) -> Act:
+    """The source's act on what was built of it. Raises `PbacError` when that is nothing."""
+    if built.version is None:
+        raise PbacError(f"the policies cannot be used\n\n{built.text}")
+    act = Act(
+        kind="source",
+        version=built.version.version,
+        source=built.version.content,
+        at_ms=policies.clock.now_ms(),
+    )
+    return await asyncio.to_thread(policies.store.publish, act)
+
+
+async def _load(policies: Policies, act: Act) -> tuple[Act, Version, PolicySet]:
+    """The set that an act puts in force; compiled again when no compiled form of it is left.
+
+    A newer program gives the same files another version (Law 7): then that is another act.
+
+    Raises:
+        PbacError: when it can no longer be used, or lacks what has to be sealed.
+    """
+    policy_set = await asyncio.to_thread(policies.cache.find, act.version)
+    version = await asyncio.to_thread(policies.store.find_version, act.version)
+    if policy_set is None or version is None:
+        order = _order(policies, version=act.version)
+        built = await policies.compiler.build(order)
+        if built.version is None:
+            raise PbacError(f"the policies cannot be used\n\n{built.text}")
+        version = built.version
+        if version.version != act.version:
+            again = replace(act, version=version.version, at_ms=policies.clock.now_ms())
+            act = await asyncio.to_thread(policies.store.publish, again)
+        policy_set = await asyncio.to_thread(policies.cache.find, act.version)
+    missing = _sealed(policies) - version.sealed
+    if policy_set is None or missing:
+        named = ", ".join(f"`{name}`" for name in sorted(missing))
+        what = f"it lacks the sealed package {named}" if missing else "it cannot be read back"
+        raise PbacError(f"version `{short(act.version)}` is not put in force: {what}")
+    return act, version, policy_set
+
+
+def _sealed(policies: Policies) -> frozenset[str]:
+    """Packages without which no set comes into force."""
+    kept = policies.version.sealed if policies.version else frozenset()
+    always = frozenset(policies.config.sealed_packages)
+    return always | kept if policies.config.keep_sealed_packages else always
+
+
+def source_of(config: Config) -> PolicySource:
+    """What the configuration names."""
+    return PolicySource(
+        path=str(config.policy_directory),
+        keys=tuple(str(config.path(key)) for key in config.policy_keys),
+        bundle=config.policy_bundle,
+    )
+
+
+def _order(policies: Policies, *, version: str = "", guarded: bool = False) -> Order:
+    return Order(
+        source=None if version else source_of(policies.config),
+        version=version,
+        sealed=tuple(sorted(_sealed(policies))),
+        guarded=guarded,
+    )

@@ -1,0 +1,36 @@
+"""`pbac policy rollback`: put an earlier version in force again."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import click
+
+from pbac.base.errors import PbacError
+from pbac.cli.config_option import config_option
+from pbac.cli.putting_in_force import in_force, put_in_force
+from pbac.cli.versions import open_versions
+
+
+@click.command()
+@click.argument("version", required=False)
+@click.option("--note", default="", help="Why, for `pbac policy list` and the record.")
+@config_option()
+def command(config: Path, version: str | None, note: str) -> None:
+    """Put VERSION in force again: an act's number or a version's first digits [default: the last].
+
+    Its files are compiled and tested again. The folder of policies stays as it is, and acts again
+    when it changes: mend it, or bring its files back with `pbac policy show -o`.
+    """
+    from pbac.adapters.policy_source import Found
+
+    with open_versions(config) as versions:
+        store, expected = versions.store, in_force(versions)
+        named = version or versions.require_head().previous
+        if not named:
+            help_ = "name one of `pbac policy list`"
+            raise PbacError("nothing was in force before this version", help=help_)
+        files = store.files(store.require_version(named).version)
+        put_in_force(
+            versions, Found(files=files), "rollback", note, expected=expected, guarded=False
+        )
