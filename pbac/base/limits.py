@@ -132,6 +132,9 @@ SCHEMA_DEPTH_MAX: Final = 128
 CURSOR_CHARACTERS_MAX: Final = 4 * 1024
 REQUEST_ID_CHARACTERS_MAX: Final = 256
 
+# --- Other enforcement points --------------------------------------------------------------
+EVALUATIONS_MAX: Final = 100
+
 # --- Upstreams -----------------------------------------------------------------------------
 UPSTREAM_CONNECT_SECONDS_MAX: Final = 5.0
 UPSTREAM_CALL_SECONDS_MAX: Final = 120.0
