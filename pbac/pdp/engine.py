@@ -55,11 +55,11 @@ def decide(policy_set: PolicySet, request: DecisionRequest) -> Decision:
             ]
         except (KeyError, TypeError):  # not kept yet, or a part is missing or not even a name
             plan = _find_plan(policy_set, request)
-        applied = plan.ask(request, policy_set.data)
-        answer = plan.answers.get(applied)
-        if answer is None:
-            answer = _answer(policy_set, request, plan, applied)
-        return _with_shadows(policy_set, request, plan, answer) if plan.shadows else answer
+        applied = plan.rules(request, policy_set.data, plan.given)
+        try:
+            return plan.answers[applied]
+        except KeyError:
+            return _answer(policy_set, request, plan, applied)
     except Exception:  # noqa: BLE001 - told in full by the answer, and never "no opinion"
         return fault(policy_set, request)
 
@@ -77,12 +77,13 @@ def _find_plan(policy_set: PolicySet, request: DecisionRequest) -> Plan:
 
 
 def _answer(policy_set: PolicySet, request: DecisionRequest, plan: Plan, applied: int) -> Decision:
-    """The decision that follows from the rules that applied; kept when it may be."""
+    """The decision that follows from the rules that applied; kept when it is for these alone."""
     rules = plan.chosen(applied)
-    if applied & DOUBT:
-        return _decision(policy_set, rules, united(blamed(policy_set, request, rules)))
-    answer = _decision(policy_set, rules, ())
-    if len(plan.answers) < ANSWERS_KEPT_MAX:
+    unknown = united(blamed(policy_set, request, rules)) if applied & DOUBT else ()
+    answer = _decision(policy_set, rules, unknown)
+    if plan.shadows:
+        return _with_shadows(policy_set, request, plan, answer)
+    if not applied & DOUBT and len(plan.answers) < ANSWERS_KEPT_MAX:
         plan.answers[applied] = answer
     return answer
 

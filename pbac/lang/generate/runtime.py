@@ -12,6 +12,7 @@ from pbac.base.limits import QUANTIFIER_ITEMS_MAX
 from pbac.lang.evaluate.comparisons import items_of
 from pbac.lang.evaluate.paths import step
 from pbac.lang.evaluate.truth import UNKNOWN, conjunction, disjunction, negation, truth_of, value_of
+from pbac.lang.generate.filing import Entries, Found
 from pbac.model.values import MISSING, Value, kind_of
 
 ItemTest: TypeAlias = Callable[[Value], bool]
@@ -92,6 +93,11 @@ def one_of(value: Value, constants: frozenset[Value]) -> bool:
     return type(value) in _HASHED and value in constants
 
 
+def filed(file: Found, value: Value, nothing: Entries) -> Entries:
+    """What is filed under a string or number, likewise."""
+    return file(value, nothing) if type(value) in _HASHED else nothing
+
+
 NAMES: Final[Mapping[str, object]] = {
     "some": some,
     "every": every,
@@ -104,6 +110,7 @@ NAMES: Final[Mapping[str, object]] = {
     "is_kind": is_kind,
     "known": known,
     "one_of": one_of,
+    "filed": filed,
     "present": present,
     "step": step,
     "MISSING": MISSING,
