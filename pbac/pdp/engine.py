@@ -25,7 +25,6 @@ from typing import Any, Literal
 
 from msgspec.structs import replace
 
-from pbac.base.limits import ANSWERS_KEPT_MAX
 from pbac.base.lookalikes import Names
 from pbac.lang.evaluate.interpret import outcomes
 from pbac.lang.evaluate.truth import Truth
@@ -83,8 +82,8 @@ def _answer(policy_set: PolicySet, request: DecisionRequest, plan: Plan, applied
     answer = _decision(policy_set, rules, unknown)
     if plan.shadows:
         return _with_shadows(policy_set, request, plan, answer)
-    if not applied & DOUBT and len(plan.answers) < ANSWERS_KEPT_MAX:
-        plan.answers[applied] = answer
+    if not applied & DOUBT:
+        plan.keep(applied, answer)
     return answer
 
 

@@ -17,7 +17,7 @@ from dataclasses import dataclass, replace
 from itertools import groupby
 from typing import Final, TypeAlias
 
-from pbac.base.limits import PLAN_SHAPES_MAX
+from pbac.base.limits import ANSWER_NAMES_KEPT_MAX, ANSWERS_KEPT_MAX, PLAN_SHAPES_MAX
 from pbac.base.lookalikes import Names, names_of
 from pbac.lang import nodes
 from pbac.lang.evaluate.arguments import arguments_of
@@ -38,10 +38,8 @@ from pbac.model.request import DecisionRequest
 
 SCREENED_RULES_MIN: Final = 4
 """Rules of a shape in one plan, from which on a screen before them pays."""
-SHARED_SLOTS_MAX: Final = 48
-"""Up to so many slots a function grows by what new plans need."""
-SPARE_SLOTS_MAX: Final = 48
-"""Slots that a plan does not need, in the function that asks it; passing one by takes 2 ns."""
+SLOTS_MAX: Final = 48
+"""Up to so many slots functions are shared; passing by one that a plan has no rules for takes 2 ns."""
 
 ASKED: Final = {"forbid": "forbids", "permit": "permits", "require": "requires"}
 PARTS: Final = (*ASKED.values(), "shadows", "beyond")
@@ -116,6 +114,7 @@ class Functions:
         self._given: dict[Candidates, object] = {}
         self._made: list[tuple[tuple[_Slot, ...], Rules]] = []
         self._prepared: dict[tuple[object, ...], object] = {}
+        self._names_kept = 0
 
     def __len__(self) -> int:
         return len(self._shapes)
@@ -123,6 +122,11 @@ class Functions:
     def clear(self) -> None:
         """Forgets everything; functions that were handed out stay good."""
         self.__init__()  # type: ignore[misc]
+
+    def spare(self, names: int) -> bool:
+        """Is there room for a decision with so many rules? Then it is taken."""
+        self._names_kept += names
+        return self._names_kept <= ANSWER_NAMES_KEPT_MAX
 
     def in_order(self, part: Candidates) -> Candidates:
         """Candidates of one effect in the order of their shapes."""
@@ -141,12 +145,12 @@ class Functions:
         return rules, tuple(given)
 
     def _function(self, wanted: frozenset[_Slot]) -> tuple[tuple[_Slot, ...], Rules]:
-        """One that has these slots, and not too many others. The last one made has the most."""
+        """One that has these slots: of those there are, or the last one with them added."""
         for slots, rules in reversed(self._made):
-            if wanted.issubset(slots) and len(slots) <= len(wanted) + SPARE_SLOTS_MAX:
+            if wanted.issubset(slots):
                 return slots, rules
         last = frozenset(self._made[-1][0] if self._made else ())
-        every = wanted | last if len(wanted | last) <= SHARED_SLOTS_MAX else wanted
+        every = wanted | last if len(wanted | last) <= SLOTS_MAX else wanted
         slots = tuple(sorted(every, key=self._place))
         groups = [Group(first=self._firsts[number], form=form) for number, form in slots]
         self._made.append((slots, plan_function(groups)))
@@ -235,6 +239,11 @@ class Plan:
             found.append(self.candidates[lowest.bit_length() - bit_of(0).bit_length()])
             bits ^= lowest
         return tuple(found)
+
+    def keep(self, applied: int, answer: Decision) -> None:
+        """Keeps a decision that follows from these rules alone: a few, then as many as fit."""
+        if len(self.answers) < ANSWERS_KEPT_MAX or self._functions.spare(1 + len(answer.rules)):
+            self.answers[applied] = answer
 
     def ask(self, request: DecisionRequest, data: Data) -> int:
         """What `rules` says."""

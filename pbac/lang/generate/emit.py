@@ -12,8 +12,8 @@ from collections.abc import Iterable, Sequence
 from typing import Final
 
 _OWN_NAME: Final = re.compile(
-    r"(?:[gpqrstvw][0-9]+|nothing|rules|found|one|applied|bit|request|data|[a-z_]+_value|"
-    r"some|every|is_kind|known|one_of|filed|present|step|given|MISSING|UNKNOWN|record|string|integer|decimal)"
+    r"(?:[gprtv][0-9]+|nothing|rules|every|width|found|one|applied|bit|request|data|[a-z_]+_value|"
+    r"some|is_kind|known|filed|hashed|picked|present|step|given|MISSING|UNKNOWN|record|string|integer|decimal)"
 )
 _ATTRIBUTE: Final = re.compile(
     r"(?:agent|user|chain|token|call|args|facts|session|env|get|startswith|endswith|__class__)"
@@ -147,6 +147,21 @@ def choice(test: ast.expr, body: ast.expr, otherwise: ast.expr) -> ast.expr:
         case ast.UnaryOp(op=ast.Not()):
             test, body, otherwise = test.operand, otherwise, body
     return ast.IfExp(test=test, body=body, orelse=otherwise)
+
+
+def both(left: ast.expr, right: ast.expr) -> ast.expr:
+    """`left & right`."""
+    return ast.BinOp(left=left, op=ast.BitAnd(), right=right)
+
+
+def either(left: ast.expr, right: ast.expr) -> ast.expr:
+    """`left | right`."""
+    return ast.BinOp(left=left, op=ast.BitOr(), right=right)
+
+
+def without(left: ast.expr, right: ast.expr) -> ast.expr:
+    """`left ^ right`, of which left has all."""
+    return ast.BinOp(left=left, op=ast.BitXor(), right=right)
 
 
 def there(identifier: str) -> ast.expr:

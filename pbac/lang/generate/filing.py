@@ -1,18 +1,18 @@
-"""Filing: rules of a shape by one of their constants, so that a value finds those it concerns.
+"""Files: for which of many rules is a leaf true? Found by the value, not rule by rule.
 
-Theory. A leaf of a shape holds a value of the request against a constant of the rule. Turned round,
-the value says for which constants the leaf is true, and finding those takes a lookup or two:
+Theory. Rules of a shape hold a value of the request against a constant each. Turned round, the
+value says for which constants the leaf is true, and finding those takes a lookup or two:
 
-    leaf                     filed by                     found by
-    x == c                   c                            x
-    x in c                   each member of c             x
-    x.startswith(c)          c, with all c it begins with the heads of x, longest first
-    x.endswith(c)            likewise                     the tails of x
-    x < c, x <= c, not x > c order of c                   bisection: those above x
-    x > c, x >= c, not x < c order of c                   bisection: those below x
+    leaf                  filed by                           found by
+    x == c                c                                  x
+    x in c                each member of c                   x
+    x.startswith(c)       c, with every c it begins with     the heads of x, longest first
+    x.endswith(c)         c, with every c it ends with       the tails of x, longest first
+    x < c, x <= c         the order of c                     bisection: those above x
+    x > c, x >= c         the order of c                     bisection: those below x
 
-A file is a function of the value and of what to answer for nothing. It answers with the bits of the
-rules where the leaf alone decides (`exact`), otherwise with the rules, to be asked one by one.
+A file is a function of the value, and of what to answer when there is nothing. It answers with an
+integer, a bit for each rule.
 """
 
 from __future__ import annotations
@@ -24,99 +24,70 @@ from itertools import accumulate
 from operator import itemgetter, or_
 from typing import Any, TypeAlias
 
-Entries: TypeAlias = Any
-"""What is found: an integer of bits, or a tuple of rules."""
-Found: TypeAlias = Callable[[Any, Entries], Entries]
-"""Value and nothing → entries."""
-Pair: TypeAlias = tuple[Any, Entries]
-"""The constant of a rule and its entry."""
-File: TypeAlias = Callable[[Sequence[Pair], bool], Found]
-"""All rules, and whether entries are bits → what finds them."""
+Found: TypeAlias = Callable[[Any, int], int]
+"""Value, and what to answer for nothing → bits."""
+Pair: TypeAlias = tuple[Any, int]
+"""The constant of a rule, and its bit."""
+File: TypeAlias = Callable[[Sequence[Pair]], Found]
 
 
-def _joined(entries: Iterable[Entries], exact: bool) -> Entries:  # noqa: FBT001 - see `File`
-    return reduce(or_, entries, 0) if exact else tuple(entries)
+def _by_key(pairs: Iterable[Pair]) -> dict[Any, int]:
+    found: dict[Any, int] = {}
+    for key, bit in pairs:
+        found[key] = found.get(key, 0) | bit
+    return found
 
 
-def _by(keys: Iterable[Pair], exact: bool) -> dict[Any, Entries]:  # noqa: FBT001
-    found: dict[Any, list[Entries]] = {}
-    for key, entry in keys:
-        found.setdefault(key, []).append(entry)
-    return {key: _joined(entries, exact) for key, entries in found.items()}
+def by_value(rules: Sequence[Pair]) -> Found:
+    """For an equality."""
+    return _by_key(rules).get
 
 
-def by_value(rules: Sequence[Pair], exact: bool) -> Found:  # noqa: FBT001
-    """Where the leaf is an equality."""
-    return _by(rules, exact).get
+def by_member(rules: Sequence[Pair]) -> Found:
+    """For being one of several."""
+    return _by_key((member, bit) for members, bit in rules for member in members).get
 
 
-def by_member(rules: Sequence[Pair], exact: bool) -> Found:  # noqa: FBT001
-    """Where the leaf asks for one of several."""
-    members = ((member, entry) for constant, entry in rules for member in {*constant})
-    return _by(members, exact).get
+def by_head(rules: Sequence[Pair]) -> Found:
+    """For how a text begins."""
+    return _by_part(rules, lambda text, size: text[:size])
 
 
-def by_head(rules: Sequence[Pair], exact: bool) -> Found:  # noqa: FBT001
-    """Where the leaf asks how a text begins."""
-    return _by_part(rules, exact, str.startswith, lambda text, size: text[:size])
+def by_tail(rules: Sequence[Pair]) -> Found:
+    """For how a text ends."""
+    return _by_part(rules, lambda text, size: text[len(text) - size :])
 
 
-def by_tail(rules: Sequence[Pair], exact: bool) -> Found:  # noqa: FBT001
-    """Where the leaf asks how a text ends."""
-    return _by_part(rules, exact, str.endswith, lambda text, size: text[len(text) - size :])
-
-
-def _by_part(
-    rules: Sequence[Pair],
-    exact: bool,  # noqa: FBT001
-    fits: Callable[[str, str], bool],
-    part: Callable[[str, int], str],
-) -> Found:
-    """By the longest part that is filed: it has every shorter one."""
-    own = _by(rules, exact)
+def _by_part(rules: Sequence[Pair], part: Callable[[str, int], str]) -> Found:
+    own = _by_key(rules)
     lengths = sorted({len(constant) for constant in own}, reverse=True)
-    whole: dict[str, Entries] = {}
-    for constant in own:
-        parts = {part(constant, size) for size in lengths if size <= len(constant)}
-        entries = [own[each] for each in own.keys() & parts if fits(constant, each)]
-        whole[constant] = _joined(entries, exact) if exact else sum(entries, ())
-    get = whole.get
+    parts = {text: [part(text, n) for n in lengths if n <= len(text)] for text in own}
+    whole = {text: reduce(or_, (own.get(each, 0) for each in parts[text])) for text in own}
 
-    def found(text: str, nothing: Entries) -> Entries:
+    def found(text: str, nothing: int) -> int:
         size = len(text)
         for length in lengths:
-            if length <= size:
-                entries = get(part(text, length))
-                if entries is not None:
-                    return entries
+            if length <= size and (bits := whole.get(part(text, length))) is not None:
+                return bits  # the longest: it begins, or ends, with all others
         return nothing
 
     return found
 
 
-def by_bound(*, above: bool, equal: bool, negated: bool) -> File:
-    """Where the leaf compares: the constants above or below the value, or also those equal to it.
-
-    What is in no order, not even with itself, is in none of them, so a negated leaf is true.
-    """
+def by_bound(*, above: bool, equal: bool) -> File:
+    """For a comparison: the constants above or below the value, or also those equal to it."""
     cut = bisect_left if above is equal else bisect_right
 
-    def file(rules: Sequence[Pair], exact: bool) -> Found:  # noqa: FBT001
-        ordered = sorted(rules, key=itemgetter(0))
-        constants = [constant for constant, _ in ordered]
-        entries = [entry for _, entry in ordered]
-        every = _joined(entries, exact)
-        if exact:
-            bits = list(accumulate(reversed(entries) if above else entries, or_, initial=0))
-            bits = bits[::-1] if above else bits
+    def file(rules: Sequence[Pair]) -> Found:
+        ordered = sorted(rules, key=itemgetter(0), reverse=above)
+        bits = list(accumulate((bit for _, bit in ordered), or_, initial=0))
+        bits = bits[::-1] if above else bits
+        constants = sorted(constant for constant, _ in rules)
 
-        def found(value: Any, nothing: Entries) -> Entries:
-            if value != value:  # noqa: PLR0124 - NaN
-                return every if negated else nothing
-            place = cut(constants, value)
-            if exact:
-                return bits[place]
-            return every[place:] if above else every[:place]
+        def found(value: Any, nothing: int) -> int:
+            if value != value:  # noqa: PLR0124 - what is not even equal to itself has no order
+                return nothing
+            return bits[cut(constants, value)]
 
         return found
 

@@ -146,29 +146,23 @@ class _PlanWriter(RuleWriter):
         """Rules behind a screen. Each has its bit, counted from the group's first."""
         screen = screen_of(part.applies, part.certain, names)
         assert screen is not None
-        gathered = [f"s{place}" for place in range(len(screen.gathered))]
-        file = ["t1"] if screen.leaf is not None else []
-        found = screen.found("t1", "q1")
+        given = [f"t{number}" for number in range(len(screen.files))]
+        found, applied = emit.name("found"), emit.times("found", "bit")
+        asked = [emit.assign("found", screen.applies)]
         if screen.exact:
-            certain = screen.certain("t1", "q1")
-            if isinstance(part.certain, ast.Constant):
-                doubts = doubted(emit.negate(part.certain))
-            else:
-                doubts = doubted(emit.compare(emit.name("found"), ast.NotEq(), certain))
-            asked = [emit.assign("found", found)]
+            doubtful = emit.both(found, emit.without(emit.name("every"), screen.certain))
+            doubts = [] if emit.is_constant(part.certain, value=True) else doubted(doubtful)
+            asked.append(emit.when(found, emit.include("applied", applied), *doubts))
         else:
-            doubts = []
-            one = [
-                emit.include("found", emit.name("one")),
-                *doubted(emit.negate(part.certain)),
-            ]
-            loop = emit.each(["one", *names], found, emit.if_(part.applies, *one))
-            asked = [emit.assign("found", emit.constant(0)), loop]
-        shifted = emit.include("applied", emit.times("found", "bit"))
+            given.append("rules")
+            applied = emit.times("one", "bit")
+            one = [emit.include("applied", applied), *doubted(emit.negate(part.certain))]
+            among = emit.call("picked", found, emit.name("rules"))
+            loop = emit.each(["one", *names], among, emit.if_(part.applies, *one))
+            asked.append(emit.when(found, loop))
         return [
             *part.opening,
-            emit.unpack([*gathered, *file, "q1", "w1"], slot),
+            emit.unpack([*given, "every", "width"], slot),
             *asked,
-            emit.when(emit.name("found"), shifted, *doubts),
-            emit.multiply("bit", "w1"),
+            emit.multiply("bit", "width"),
         ]
