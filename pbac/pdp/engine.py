@@ -45,13 +45,14 @@ def decide(policy_set: PolicySet, request: DecisionRequest) -> Decision:
     Total: a defect of ours is a denial with its traceback inside.
     """
     try:
-        if request.chain.get("actors", NOBODY) != NOBODY:  # written out: most requests end here
+        chain = request.chain
+        if "actors" in chain and chain["actors"] != NOBODY:  # written out: most requests end here
             request = narrowed(request, policy_set.tiers)
         call = request.call
         try:
-            plan = policy_set.index.plans[
-                call["method"], call["server"], call["tool"], call["scope"], request.agent["tier"]
-            ]
+            plan = policy_set.index.tables[call["method"]][call["server"]][request.agent["tier"]][
+                call["scope"]
+            ][call["tool"]]
         except (KeyError, TypeError):  # not kept yet, or a part is missing or not even a name
             plan = _find_plan(policy_set, request)
         applied = plan.rules(request, policy_set.data, plan.given)

@@ -462,7 +462,7 @@ def plan_function(questions):
     shapes = [shape_of(question) for question in questions]
     groups = []
     for number, shape in enumerate(shapes):
-        if groups and groups[-1][-1][1].text == shape.text:
+        if groups and groups[-1][-1][1].key == shape.key:
             groups[-1].append((number, shape))
         else:
             groups.append([(number, shape)])

@@ -12,11 +12,12 @@ from collections.abc import Iterable, Sequence
 from typing import Final
 
 _OWN_NAME: Final = re.compile(
-    r"(?:[gprtv][0-9]+|nothing|rules|every|width|found|one|applied|bit|request|data|[a-z_]+_value|"
-    r"some|is_kind|known|filed|hashed|picked|present|step|given|MISSING|UNKNOWN|record|string|integer|decimal)"
+    r"(?:[gprtv][0-9]+|nothing|rules|every|width|found|one|applied|bit|request|data|given|"
+    r"[a-z_]+_value|some|is_kind|kind|known|filed|hashed|picked|present|step|MISSING|UNKNOWN|"
+    r"record|string|integer|decimal)"
 )
 _ATTRIBUTE: Final = re.compile(
-    r"(?:agent|user|chain|token|call|args|facts|session|env|get|startswith|endswith|__class__)"
+    r"(?:agent|user|chain|token|call|args|facts|session|env|get|startswith|endswith)"
 )
 _CONSTANTS: Final = frozenset({type(None), bool, int, float, str})
 
@@ -69,6 +70,11 @@ def call(function: ast.expr | str, *arguments: ast.expr) -> ast.expr:
 def method(value: ast.expr, identifier: str, *arguments: ast.expr) -> ast.expr:
     """`value.identifier(arguments)`."""
     return call(attribute(value, identifier), *arguments)
+
+
+def kind(value: ast.expr) -> ast.expr:
+    """`kind(value)`, its exact class; a call that the interpreter knows, unlike `__class__`."""
+    return call("kind", value)
 
 
 def walrus(identifier: str, value: ast.expr) -> ast.expr:

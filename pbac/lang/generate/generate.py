@@ -25,7 +25,7 @@ is asked too. `generate_rule` is about a single rule, and is compiled when it is
 
 Safety. Functions are built as `ast` nodes from the closed list in `emit`, never from text. Names
 are generated; constants are checked; what a policy names becomes a dictionary key. Attributes of
-values are never read but `__class__`, `get` (of what is exactly a `dict`), `startswith` and
+values are never read but `get` (of what is exactly a `dict`), `startswith` and
 `endswith` (of what is exactly a `str`). Functions run without builtins. The same rules give the
 same tree, byte for byte. Whatever can be wrong with a rule is found when it is checked, at load:
 writing it again finds all constants prepared.
@@ -42,7 +42,7 @@ fault of a plan asks its rules one by one.
 from __future__ import annotations
 
 import ast
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Hashable, Mapping
 from dataclasses import dataclass
 from functools import partial
 from types import FunctionType
@@ -118,7 +118,7 @@ def generate_rule(question: Question) -> OnDemand:
 class Shape:
     """What a question has in common with others, and what it does not."""
 
-    text: str
+    key: Hashable
     constants: tuple[object, ...]
 
 
@@ -126,7 +126,7 @@ def shape_of(question: Question) -> Shape:
     """The shape of a question that was checked at load."""
     written = write_rule(question, placed=False)
     return Shape(
-        text=question.rule.effect + ast.dump(written.tree),
+        key=(question.rule.effect, _key(written.tree)),
         constants=tuple(written.constants.values()),
     )
 
@@ -169,6 +169,15 @@ def write_rule(question: Question, *, placed: bool = True) -> Written:
     # What belongs to nothing in particular is placed at the rule's name.
     function = writer.at(function, question.rule.name_span)
     return Written(tree=ast.Module(body=[function], type_ignores=[]), constants=constants)
+
+
+def _key(tree: object) -> Hashable:
+    """Equal for equal trees without places, in half the time of `ast.dump`."""
+    if isinstance(tree, ast.AST):
+        return (type(tree), *map(_key, tree.__dict__.values()))
+    if type(tree) is list:
+        return tuple(map(_key, tree))
+    return tree if type(tree) is str else (type(tree), tree)  # `1` and `true` differ
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -219,7 +228,7 @@ class RuleWriter(TruthWriter):
     def unexpired(self, until_ms: int) -> ast.expr:
         """`@expires` is exclusive, and unknown (so not granted) without a clock."""
         now = self.field("env", "now")
-        known = emit.compare(emit.attribute(now, "__class__"), ast.Is(), emit.name("integer"))
+        known = emit.compare(emit.kind(now), ast.Is(), emit.name("integer"))
         return emit.every_of([known, emit.compare(now, ast.Lt(), self.literal(until_ms))])
 
     def rule_rail(self, rule: nodes.Rule, *, wanted: bool) -> ast.expr:

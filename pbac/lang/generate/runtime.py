@@ -123,6 +123,7 @@ NAMES: Final[Mapping[str, object]] = {
     "step": step,
     "MISSING": MISSING,
     "UNKNOWN": UNKNOWN,
+    "kind": type,
     "record": dict,
     "string": str,
     "integer": int,

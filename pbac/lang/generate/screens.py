@@ -138,8 +138,8 @@ class _Writer:
             settled = _EVERY if every is not wanted else _NONE
             return emit.choice(first, *((behind, settled) if every else (settled, behind)))
         found = self.of(first, wanted=wanted)
-        join = emit.both if every is wanted else emit.either
-        return join(found, self.joined(rest, every=every, wanted=wanted))
+        behind = self.joined(rest, every=every, wanted=wanted)
+        return emit.both(found, behind) if every is wanted else emit.either(found, behind)
 
     def leaf(self, tree: ast.expr, *, wanted: bool) -> ast.expr:
         """One with a constant: from its file, where there is one."""
@@ -155,8 +155,8 @@ class _Writer:
         file = self.file(self.places[name], row.file)
         found = emit.call(file, value, _NONE)
         if row.hashed and isinstance(value, ast.Name):
-            kind = emit.attribute(value, "__class__")
-            found = emit.choice(emit.compare(kind, ast.In(), emit.name("hashed")), found, _NONE)
+            known = emit.compare(emit.kind(value), ast.In(), emit.name("hashed"))
+            found = emit.choice(known, found, _NONE)
         elif row.hashed:
             found = emit.call("filed", emit.name(file), value, _NONE)
         return found if wanted is not row.negated else emit.without(_EVERY, found)
