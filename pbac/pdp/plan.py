@@ -1,10 +1,10 @@
 """Plans: what a decision has to look at, and the two ways to ask it.
 
-A plan is asked by one generated function for all of its rules: roots and fields of the request are
-read once, clauses that the key settles are gone, and the answer is an integer. Plans whose rules
-have the same shapes share the code of that function (see `generate`). The order of rules means
-nothing (Law 1), so they are asked in the order of their shapes, which makes most plans of a large
-policy set alike.
+A plan is asked by one generated function for all of its rules: clauses that the key settles are
+gone, and the answer is an integer. A function is about shapes of rules and has slots for more of
+them than one plan needs, so plans share a few (see `lang.generate.plans`); a plan has what is given
+for the slots. The order of rules means nothing (Law 1), so they are asked in the order of their
+shapes.
 
 With more than `PLAN_SHAPES_MAX` shapes a plan asks its rules one by one: compiling so much would
 hold up everybody else. It is also how a fault is explained. Both ways give the same answer.

@@ -245,6 +245,7 @@ SHAPES = [
     'not args.s ends with "{n}"', 'args.s in ["t{n}", "t{m}"]', 'args.s not in ["t{n}", "t{m}"]',
     'args.s like "t{n}*"', 'args.n > {n} and args.s == "t{m}"', 'args.n > {n} or args.s == "t{m}"',
     'args.s == "t{m}" and not args.n <= {n}', 'args.o.s == "t{n}"', "args.n default 3 > {n}",
+    'args.s starts with "t{w}"', 'not args.s ends with "{w}"', 'args.s in ["t{w}", "t1"]',
     'any x in args.l: x == "t{n}"', "args.n in [{n}, {m}]", "args.n < 2.5 and args.n != {n}",
     "args.n not in [{n}, {m}]", "args.n >= {m} and args.n <= {n}", 'args.s ends with "{n}"',
     'args.s starts with "t" and args.s ends with "{n}"', 'not args.s starts with "t{n}"',
@@ -270,10 +271,8 @@ SENT = [
 @pytest.mark.parametrize("effect", ["permit", "forbid", "require"])
 def test_many_rules_of_a_shape_are_asked_as_each_by_itself(oracle, effect, shape):
     duty = " then limit 1 per 1m by agent" if effect == "require" else ""
-    rules = [
-        f"{effect} r{number} on any when {shape.format(n=number % 7, m=number % 5)}{duty}"
-        for number in range(12)
-    ]
+    conditions = (shape.format(n=n % 7, m=n % 5, w="2" * (n % 4)) for n in range(12))
+    rules = [f"{effect} r{n} on any when {each}{duty}" for n, each in enumerate(conditions)]
     policy_set = oracle.policies("permit other on tool get_x\n" + "\n".join(rules))
     for sent in SENT:
         asked = oracle.request(args=sent)

@@ -172,7 +172,7 @@ def write_rule(question: Question, *, placed: bool = True) -> Written:
 
 
 def _key(tree: object) -> Hashable:
-    """Equal for equal trees without places, in half the time of `ast.dump`."""
+    """Equal for equal trees without places, as `ast.dump` would be, and made sooner."""
     if isinstance(tree, ast.AST):
         return (type(tree), *map(_key, tree.__dict__.values()))
     if type(tree) is list:

@@ -5,9 +5,8 @@ What it returns follows Law 1: the bits of some forbids, or of permits and then 
 Slots. Code depends on shapes alone: a function asks one shape after the other and is given the
 constants of the rules, which is all that differs between the plans that share it. It may have
 *slots* that a plan has no rules for; what is given for those is `...`, and they are passed by. So
-a few functions do for thousands of plans. There is little to compile, and the interpreter runs code
-that it has seen before, and that is still in the processor's cache, which takes it a third of the
-time.
+a few functions do for thousands of plans, there is little to compile, and the interpreter runs code
+that it has seen before.
 
 Forms. One rule of a shape is asked as it is. For a few a loop goes over their constants. Many
 stand behind a screen (`screens`), which asks few of them or none, or answers for all at once.
