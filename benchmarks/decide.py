@@ -8,6 +8,7 @@ sample of the answers is compared with a scan of all rules by the interpreter in
 answer ends it with 1.
 
     python benchmarks/decide.py [--rules 10,100,1000,10000] [--crowd 1000] [--requests 5000] [--json]
+        [--check] [--svg FILE]
 """
 
 from __future__ import annotations
@@ -19,7 +20,9 @@ import statistics
 import sys
 import time
 from collections.abc import Sequence
+from pathlib import Path
 
+from budgets import facts, tell
 from workload import CROWDS, Workload, crowd, workload
 
 from pbac.base.source import Source
@@ -43,13 +46,34 @@ def main() -> int:
     rows = [_measure("", workload(size, options.requests)) for size in sizes]
     crowded = [_measure(name, crowd(name, options.crowd, options.requests)) for name in CROWDS]
     if options.json:
-        print(json.dumps([*rows, *crowded], indent=2))
+        print(json.dumps({"machine": facts(), "figures": [*rows, *crowded]}, indent=2))
     else:
         _print_table(rows)
         _print_loading(rows)
         print(f"\n{options.crowd:,} rules that all name every tool:\n")
         _print_table(crowded)
-    return int(any(row["wrong"] for row in [*rows, *crowded]))
+    if options.svg:
+        from plot import growth  # noqa: PLC0415 (matplotlib is not needed for figures)
+
+        wanted = ("median_us", "p99_us", "floor_us")
+        growth(_figures(rows), wanted, Path(options.svg), "µs a decision")
+    wrong = any(row["wrong"] for row in [*rows, *crowded])
+    return int(wrong or (options.check and _over(rows, crowded)))
+
+
+def _over(rows: Sequence[dict], crowded: Sequence[dict]) -> bool:
+    """Beside their budgets, with how much the largest set costs more than the smallest."""
+    print()
+    figures = {**_figures(rows), **{f"decide.{row['name']}": row for row in crowded}}
+    growth = rows[-1]["median_us"] / rows[0]["median_us"]
+    told = {
+        what: {name: row[name] for name in ("median_us", "p99_us")} for what, row in figures.items()
+    }
+    return bool(tell({**told, "decide.growth": {"ratio": growth}}, check=True))
+
+
+def _figures(rows: Sequence[dict]) -> dict[str, dict]:
+    return {f"decide.{row['rules']}": row for row in rows}
 
 
 def _options() -> argparse.Namespace:
@@ -58,6 +82,8 @@ def _options() -> argparse.Namespace:
     parser.add_argument("--crowd", type=int, default=1_000)
     parser.add_argument("--requests", type=int, default=5_000)
     parser.add_argument("--json", action="store_true")
+    parser.add_argument("--check", action="store_true", help="end with 1 above a budget")
+    parser.add_argument("--svg", metavar="FILE", help="draw the figures")
     return parser.parse_args()
 
 

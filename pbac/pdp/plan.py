@@ -15,6 +15,7 @@ from __future__ import annotations
 from collections.abc import Callable, Hashable, Mapping
 from dataclasses import dataclass, replace
 from itertools import groupby
+from threading import RLock
 from typing import Final, TypeAlias
 
 from pbac.base.limits import ANSWER_NAMES_KEPT_MAX, ANSWERS_KEPT_MAX, PLAN_SHAPES_MAX
@@ -104,9 +105,16 @@ _Slot: TypeAlias = tuple[int, Form]
 
 
 class Functions:
-    """The functions of plans, with what they share. Only grows, by what can be made again."""
+    """The functions of plans, with what they share. Only grows, by what can be made again.
+
+    `preparing`: held by whoever adds to it; whoever decides with a plan that is prepared need not.
+    """
 
     def __init__(self) -> None:
+        self.preparing = RLock()
+        self._begin()
+
+    def _begin(self) -> None:
         self._shapes: dict[Candidate, Shape] = {}
         self._numbers: dict[Hashable, int] = {}
         self._firsts: list[Question] = []
@@ -121,7 +129,8 @@ class Functions:
 
     def clear(self) -> None:
         """Forgets everything; functions that were handed out stay good."""
-        self.__init__()  # type: ignore[misc]
+        with self.preparing:
+            self._begin()
 
     def spare(self, names: int) -> bool:
         """Is there room for a decision with so many rules? Then it is taken."""
@@ -251,6 +260,13 @@ class Plan:
 
     def _rules_at_first(self, request: DecisionRequest, data: Data, _: object) -> int:
         """`rules`, prepared by being asked: who only lists tools need not wait for it."""
+        with self._functions.preparing:
+            self._prepare(request, data)
+        return self.ask(request, data)
+
+    def _prepare(self, request: DecisionRequest, data: Data) -> None:
+        if self.rules != self._rules_at_first:
+            return  # by another thread, while this one waited
         parts = map(self._functions.in_order, (self.forbids, self.permits, self.requires))
         self.candidates = tuple(candidate for part in parts for candidate in part)
         if all(candidate.settled for candidate in self.candidates):
@@ -260,7 +276,6 @@ class Plan:
             made = self._functions.generate(self.candidates)
             rules, self.given = made or (self._rules_singly, ())
             self.rules = rules  # last: whoever decides meanwhile reads it first
-        return self.ask(request, data)
 
     def _rules_singly(self, request: DecisionRequest, data: Data, _: object) -> int:
         return self.ask_singly(request, data)
