@@ -18,6 +18,7 @@ from __future__ import annotations
 import getpass
 import hashlib
 import os
+import re
 import sqlite3
 import threading
 from collections.abc import Callable, Iterator, Mapping
@@ -176,7 +177,7 @@ class PolicyStore:
         listed = {name: row[0] for name, row in zip(files, rows, strict=True)}
 
         def write(connection: sqlite3.Connection) -> None:
-            connection.executemany("INSERT OR IGNORE INTO contents VALUES (?, ?)", rows)
+            connection.executemany(_KEEP, rows)
             connection.execute(
                 "INSERT OR REPLACE INTO versions VALUES (?, ?, ?)",
                 (version.version, _encode(version), msgspec.msgpack.encode(listed)),
@@ -265,7 +266,7 @@ class PolicyStore:
         Raises:
             VersionUnknown: when it is none, or more than one.
         """
-        if named.isdigit() and (act := self.find_act(int(named))) is not None:
+        if _ACT_NUMBER.fullmatch(named) and (act := self.find_act(int(named))) is not None:
             named = act.version
         digits = named.removeprefix("sha256:")
         query = "SELECT detail FROM versions WHERE substr(version, 8, ?) = ?"
@@ -329,8 +330,8 @@ class PolicyStore:
 
     def _transact(self, write: Callable[[sqlite3.Connection], Result]) -> Result:
         with self._lock, _store_errors(self._path):
-            self._connection.execute("BEGIN IMMEDIATE")
             try:
+                self._connection.execute("BEGIN IMMEDIATE")
                 result = write(self._connection)
                 self._connection.execute("COMMIT")
             except BaseException:
@@ -341,11 +342,12 @@ class PolicyStore:
 
     def _read(self, read: Callable[[sqlite3.Connection], Result]) -> Result:
         with self._lock, _store_errors(self._path):
-            self._connection.execute("BEGIN")
             try:
+                self._connection.execute("BEGIN")
                 return read(self._connection)
             finally:
-                self._connection.execute("ROLLBACK")
+                if self._connection.in_transaction:
+                    self._connection.execute("ROLLBACK")
 
 
 def open_policy_store(state_directory: Path) -> PolicyStore:
@@ -395,6 +397,12 @@ def actor() -> str:
         return str(os.getuid())
 
 
+_ACT_NUMBER: Final = re.compile("[0-9]{1,18}")
+# What is damaged is mended by publishing the file again.
+_KEEP: Final = """
+INSERT INTO contents VALUES (?, ?) ON CONFLICT (digest)
+DO UPDATE SET data = excluded.data WHERE data IS NOT excluded.data
+"""
 _LAST_ACTS: Final = "SELECT number, detail FROM acts ORDER BY number DESC LIMIT ?"
 _ONE_ACT: Final = "SELECT number, detail FROM acts WHERE number = ?"
 
@@ -465,4 +473,4 @@ def _store_errors(path: Path) -> Iterator[None]:
     try:
         yield
     except (sqlite3.Error, OSError, msgspec.DecodeError) as error:
-        raise PolicyStoreError(f"`{path}` cannot be used: {error}".lower()) from error
+        raise PolicyStoreError(f"`{path}` cannot be used: {str(error).lower()}") from error

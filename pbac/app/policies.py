@@ -48,6 +48,9 @@ from pbac.pdp.policy_set import PolicySet
 POLL_SECONDS: Final = 0.1
 """How often the store is asked whether a command has acted: a cheap question."""
 
+RETRY_SECONDS: Final = 1.0
+"""Until a change of the source is tried again that the store could not take."""
+
 Put: TypeAlias = Callable[[PolicySet], None]
 """Assigns what is in force."""
 
@@ -131,8 +134,18 @@ async def keep_up_with_source(policies: Policies, put: Put, tell: Tell) -> None:
     """Put every sound change of the folder, file or bundle in force, for ever."""
     async with aclosing(changes(policies.config.policy_directory)) as changed:
         async for _ in changed:
+            await _keep_up(policies, put, tell)
+
+
+async def _keep_up(policies: Policies, put: Put, tell: Tell) -> None:
+    """Once the store can take the change: no other may come that would be told."""
+    while True:
+        try:
             async with policies.turn:
-                await _source_changed(policies, put, tell)
+                return await _source_changed(policies, put, tell)
+        except PolicyStoreError as error:
+            _log.error("the policy change waits: %s", error.message)
+        await asyncio.sleep(RETRY_SECONDS)
 
 
 async def _source_changed(policies: Policies, put: Put, tell: Tell) -> None:
