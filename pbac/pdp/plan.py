@@ -13,10 +13,11 @@ hold up everybody else. It is also how a fault is explained. Both ways give the 
 from __future__ import annotations
 
 from collections.abc import Mapping
+from contextlib import AbstractContextManager
 from dataclasses import dataclass
 from itertools import groupby
 from types import CodeType
-from typing import Final, TypeAlias
+from typing import Any, Final, TypeAlias
 
 from pbac.base.limits import PLAN_SHAPES_MAX
 from pbac.base.lookalikes import Names, names_of
@@ -86,9 +87,13 @@ class Higher:
 
 
 class Functions:
-    """The functions of plans, with what they share. Only grows, by what can be made again."""
+    """The functions of plans, with what they share. Only grows, by what can be made again.
 
-    def __init__(self) -> None:
+    `lock`: of whoever makes something that is shared.
+    """
+
+    def __init__(self, lock: AbstractContextManager[Any]) -> None:
+        self.lock = lock
         self._shapes: dict[Candidate, Shape] = {}
         self._numbers: dict[str, int] = {}
         self._codes: dict[tuple[tuple[int, tuple[bool, bool]], ...], CodeType] = {}
@@ -203,9 +208,11 @@ class Plan:
 
     def ask_at_first(self, request: DecisionRequest, data: Data) -> int:
         """`ask`, which is prepared by that: who only lists tools need not wait for it."""
-        parts = map(self._functions.in_order, (self.forbids, self.permits, self.requires))
-        self.candidates = tuple(candidate for part in parts for candidate in part)
-        self.ask = self._functions.generate(self.candidates) or self.ask_singly
+        with self._functions.lock:
+            if self.ask == self.ask_at_first:  # no other thread was first
+                parts = map(self._functions.in_order, (self.forbids, self.permits, self.requires))
+                self.candidates = tuple(candidate for part in parts for candidate in part)
+                self.ask = self._functions.generate(self.candidates) or self.ask_singly
         return self.ask(request, data)
 
     def ask_singly(self, request: DecisionRequest, data: Data) -> int:
