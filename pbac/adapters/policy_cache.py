@@ -7,7 +7,7 @@
 Every file begins with its HMAC-SHA-256 under a key that only this state directory has, over its own
 name, the program's version and the form of what is stored: what was changed, cut, renamed, or made
 by another program or elsewhere, is not used, and made again from the policies themselves. The whole
-folder may be deleted at any time.
+folder may be deleted at any time; the key stands beside it, in `compiled.key`.
 """
 
 from __future__ import annotations
@@ -34,7 +34,7 @@ from pbac.pdp.policy_set import PolicySet
 FOLDER: Final = "compiled"
 """Within the state directory."""
 
-_KEY_NAME: Final = ".key"
+_KEY_NAME: Final = "compiled.key"
 _KEY_BYTES: Final = 32
 _MAC_BYTES: Final = 32
 _SETS, _PACKAGES, _DOCUMENTS = ".set", ".package", ".document"
@@ -103,6 +103,7 @@ class PolicyCache:
         Raises:
             OSError: when it cannot be written.
         """
+        self._folder.mkdir(mode=0o700, exist_ok=True)
         for package in program.packages:
             self._write(
                 package.digest, _PACKAGES, lambda p=package: render_package(p, program.tiers)
@@ -120,6 +121,10 @@ class PolicyCache:
         )
         self._write(program.version, _SETS, lambda: msgspec.msgpack.encode(whole))
         self._prune()
+
+    def doubt(self) -> None:
+        """Somebody could not read a set back: look at every file again before it is left alone."""
+        self._written.clear()
 
     # --- files -----------------------------------------------------------------------------
 
@@ -147,14 +152,13 @@ class PolicyCache:
         path = self._path(name, kind)
         try:
             whole = path.read_bytes()
-        except OSError:
-            return None
-        mac, data = whole[:_MAC_BYTES], whole[_MAC_BYTES:]
-        if not hmac.compare_digest(mac, self._mac(path.name, data)):
-            _log.warning("`%s` is not what was written there; it is compiled again", path)
-            return None
-        with suppress(OSError):
+            mac, data = whole[:_MAC_BYTES], whole[_MAC_BYTES:]
+            if not hmac.compare_digest(mac, self._mac(path.name, data)):
+                _log.warning("`%s` is not what was written there; it is compiled again", path)
+                return None
             os.utime(path)  # what is used stays
+        except OSError:  # it is not there, or another process has just removed it
+            return None
         return data
 
     def _write(self, name: str, kind: str, render: Any) -> None:
@@ -208,19 +212,26 @@ def open_policy_cache(state_directory: Path) -> PolicyCache:
     """
     folder = state_directory / FOLDER
     folder.mkdir(mode=0o700, parents=True, exist_ok=True)
+    return PolicyCache(folder, _key(state_directory))
+
+
+def _key(folder: Path) -> bytes:
+    """The one key of all processes: whichever makes it first, with all its bytes at once."""
     path = folder / _KEY_NAME
-    try:
-        descriptor = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600)
-    except FileExistsError:
-        key = path.read_bytes()
-        if len(key) == _KEY_BYTES:
-            return PolicyCache(folder, key)
-        path.unlink()  # cut short by a crash: nothing that is here can be trusted
-        return open_policy_cache(state_directory)
-    key = secrets.token_bytes(_KEY_BYTES)
-    with os.fdopen(descriptor, "wb") as file:
-        file.write(key)
-    return PolicyCache(folder, key)
+    made = path.with_name(f".{path.name}.{secrets.token_hex(8)}")
+    while True:
+        with suppress(FileNotFoundError):
+            key = path.read_bytes()
+            if len(key) == _KEY_BYTES:
+                return key
+            path.unlink()  # cut by a full disk: nothing that it would vouch for is trusted
+        made.touch(0o600, exist_ok=False)
+        try:
+            made.write_bytes(secrets.token_bytes(_KEY_BYTES))
+            with suppress(FileExistsError):
+                os.link(made, path)
+        finally:
+            made.unlink()
 
 
 def _name(digest: str) -> str:

@@ -11,6 +11,7 @@ from __future__ import annotations
 
 import asyncio
 import os
+import signal
 import struct
 import sys
 from collections.abc import Sequence
@@ -21,7 +22,7 @@ from typing import BinaryIO, Final
 import msgspec
 
 from pbac.adapters.policy_build import Builder, Built, defect, unreadable
-from pbac.adapters.policy_cache import open_policy_cache
+from pbac.adapters.policy_cache import PolicyCache, open_policy_cache
 from pbac.adapters.policy_source import Found, PolicySource, read_source
 from pbac.adapters.policy_store import PolicyStore, open_policy_store
 from pbac.base.collector import collect_seldom
@@ -69,6 +70,9 @@ class PolicyCompiler:
             except TimeoutError:
                 await self._end()
                 told = f"compiling took longer than {POLICY_COMPILE_SECONDS_MAX:.0f} s"
+            except asyncio.CancelledError:  # its answer would be taken for that of the next order
+                await self._end()
+                raise
             except (OSError, EOFError, msgspec.DecodeError) as fault:
                 await self._end()
                 told = f"the compiler's process ended early ({type(fault).__name__})"
@@ -89,6 +93,7 @@ class PolicyCompiler:
         if child is None or child.returncode is not None:
             child = self._child = await asyncio.create_subprocess_exec(
                 sys.executable,
+                "-P",  # no module is to come from where the gateway happens to be started
                 "-m",
                 "pbac.adapters.policy_compiler",
                 str(self._state_directory),
@@ -120,15 +125,17 @@ def main(arguments: Sequence[str]) -> None:
     # Whatever prints, prints elsewhere: the output is for answers alone.
     answers = os.fdopen(os.dup(sys.stdout.fileno()), "wb")
     os.dup2(sys.stderr.fileno(), sys.stdout.fileno())
+    signal.signal(signal.SIGINT, signal.SIG_IGN)  # of a terminal: whoever orders, ends this
     collect_seldom()
     _stand_back()
     directory = Path(arguments[0])
     store = open_policy_store(directory)
-    builder = Builder(store, open_policy_cache(directory))
+    cache = open_policy_cache(directory)
+    builder = Builder(store, cache)
     while (data := _receive(sys.stdin.buffer)) is not None:
         order = msgspec.msgpack.decode(data, type=Order)
         try:
-            built = _build(order, builder, store)
+            built = _build(order, builder, store, cache)
         except Exception as fault:  # noqa: BLE001 - told as a publication that failed
             built = defect(str(order), fault)
         answer = msgspec.msgpack.encode(built)
@@ -136,20 +143,21 @@ def main(arguments: Sequence[str]) -> None:
         answers.flush()
 
 
-def _build(order: Order, builder: Builder, store: PolicyStore) -> Built:
+def _build(order: Order, builder: Builder, store: PolicyStore, cache: PolicyCache) -> Built:
     try:
         if order.source is None:
+            cache.doubt()
             found = Found(files=store.files(order.version))
         else:
             found = read_source(order.source, store.accepted_bundles())
+        return builder.build(
+            found.files, sealed=order.sealed, guarded=order.guarded, bundled=found.bundled
+        )
     except PolicyError as error:
         return unreadable(error)
     except PbacError as error:
         line = f"{order}: {error.message} ({error.code})"
         return Built(problems=(line,), text=f"error: {error}\n")
-    return builder.build(
-        found.files, sealed=order.sealed, guarded=order.guarded, bundled=found.bundled
-    )
 
 
 def _receive(stream: BinaryIO) -> bytes | None:

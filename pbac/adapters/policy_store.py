@@ -178,7 +178,7 @@ class PolicyStore:
         listed = {name: row[0] for name, row in zip(files, rows, strict=True)}
 
         def write(connection: sqlite3.Connection) -> None:
-            connection.executemany("INSERT OR IGNORE INTO contents VALUES (?, ?)", rows)
+            connection.executemany(_KEEP, rows)
             connection.execute(
                 "INSERT OR REPLACE INTO versions VALUES (?, ?, ?)",
                 (version.version, _encode(version), msgspec.msgpack.encode(listed)),
@@ -331,8 +331,8 @@ class PolicyStore:
 
     def _transact(self, write: Callable[[sqlite3.Connection], Result]) -> Result:
         with self._lock, _store_errors(self._path):
-            self._connection.execute("BEGIN IMMEDIATE")
             try:
+                self._connection.execute("BEGIN IMMEDIATE")
                 result = write(self._connection)
                 self._connection.execute("COMMIT")
             except BaseException:
@@ -343,11 +343,12 @@ class PolicyStore:
 
     def _read(self, read: Callable[[sqlite3.Connection], Result]) -> Result:
         with self._lock, _store_errors(self._path):
-            self._connection.execute("BEGIN")
             try:
+                self._connection.execute("BEGIN")
                 return read(self._connection)
             finally:
-                self._connection.execute("ROLLBACK")
+                if self._connection.in_transaction:
+                    self._connection.execute("ROLLBACK")
 
 
 def open_policy_store(state_directory: Path) -> PolicyStore:
@@ -397,6 +398,11 @@ def actor() -> str:
         return str(os.getuid())
 
 
+# What is damaged is mended by publishing the file again.
+_KEEP: Final = """
+INSERT INTO contents VALUES (?, ?) ON CONFLICT (digest)
+DO UPDATE SET data = excluded.data WHERE data IS NOT excluded.data
+"""
 _LAST_ACTS: Final = "SELECT number, detail FROM acts ORDER BY number DESC LIMIT ?"
 _ONE_ACT: Final = "SELECT number, detail FROM acts WHERE number = ?"
 
@@ -467,4 +473,4 @@ def _store_errors(path: Path) -> Iterator[None]:
     try:
         yield
     except (sqlite3.Error, OSError, msgspec.DecodeError) as error:
-        raise PolicyStoreError(f"`{path}` cannot be used: {error}".lower()) from error
+        raise PolicyStoreError(f"`{path}` cannot be used: {str(error).lower()}") from error

@@ -22,7 +22,9 @@ from __future__ import annotations
 
 import sys
 from collections.abc import Hashable, Iterable, Iterator, Mapping
+from contextlib import AbstractContextManager
 from dataclasses import dataclass
+from threading import RLock
 from typing import Any, TypeAlias, TypeGuard
 
 from msgspec import structs
@@ -56,8 +58,8 @@ def key_of(request: DecisionRequest) -> Key:
 class Index:
     """All rules of a policy set by what they can concern. Only `plans` and what they share change.
 
-    Those are caches: what is kept equals what would be made. `filed`: of each package; those of an
-    earlier index are taken over.
+    Those are caches: what is kept equals what would be made, by one thread at a time. `filed`: of
+    each package; those of an earlier index are taken over, and its lock with them.
     """
 
     def __init__(
@@ -76,10 +78,15 @@ class Index:
         self.plans: dict[Key, Plan] = {}
         self.tables: Tables = {}
         self._same: dict[tuple[Candidates, ...], Plan] = {}
-        self._functions = Functions()
+        self.lock: AbstractContextManager[Any] = previous.lock if previous else RLock()
+        self._functions = Functions(self.lock)
 
     def find(self, key: Key) -> Plan:
         """The plan for a key: kept, or made now."""
+        with self.lock:
+            return self._find(key)
+
+    def _find(self, key: Key) -> Plan:
         kept = all(type(part) is str or part is None for part in key)
         found = self.plans.get(key) if kept else None
         if found is not None:

@@ -13,10 +13,10 @@ hold up everybody else. It is also how a fault is explained. Both ways give the 
 from __future__ import annotations
 
 from collections.abc import Callable, Hashable, Mapping
+from contextlib import AbstractContextManager
 from dataclasses import dataclass, replace
 from itertools import groupby
-from threading import RLock
-from typing import Final, TypeAlias
+from typing import Any, Final, TypeAlias
 
 from pbac.base.limits import ANSWER_NAMES_KEPT_MAX, ANSWERS_KEPT_MAX, PLAN_SHAPES_MAX
 from pbac.base.lookalikes import Names, names_of
@@ -107,11 +107,11 @@ _Slot: TypeAlias = tuple[int, Form]
 class Functions:
     """The functions of plans, with what they share. Only grows, by what can be made again.
 
-    `preparing`: held by whoever adds to it; whoever decides with a plan that is prepared need not.
+    `lock`: of whoever adds to it; whoever decides with a plan that is prepared need not wait.
     """
 
-    def __init__(self) -> None:
-        self.preparing = RLock()
+    def __init__(self, lock: AbstractContextManager[Any]) -> None:
+        self.lock = lock
         self._begin()
 
     def _begin(self) -> None:
@@ -129,7 +129,7 @@ class Functions:
 
     def clear(self) -> None:
         """Forgets everything; functions that were handed out stay good."""
-        with self.preparing:
+        with self.lock:
             self._begin()
 
     def spare(self, names: int) -> bool:
@@ -260,7 +260,7 @@ class Plan:
 
     def _rules_at_first(self, request: DecisionRequest, data: Data, _: object) -> int:
         """`rules`, prepared by being asked: who only lists tools need not wait for it."""
-        with self._functions.preparing:
+        with self._functions.lock:
             self._prepare(request, data)
         return self.ask(request, data)
 

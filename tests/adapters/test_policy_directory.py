@@ -1,28 +1,18 @@
-"""Policy folders as they are found: broken, vanished, linked, half-written; and watched."""
+"""Policy folders as they are found: broken, vanished, linked, too large."""
 
 from __future__ import annotations
 
-import asyncio
 import json
 import os
 import shutil
-import time
-from contextlib import aclosing
 
 import pytest
 
-from pbac.adapters import policy_directory
-from pbac.adapters.policy_directory import load_policies, read_policies, watch_policies
+from pbac.adapters import policy_files
+from pbac.adapters.policy_directory import load_policies, read_policies
 from pbac.base.diagnostics import PolicyError
-from pbac.model.request import DecisionRequest
-from pbac.pdp.engine import decide
 
 GOOD = "package good on server git\n\npermit read\n  on tool get_*\n"
-WIDER = GOOD.replace("get_*", "get_*, put_*")
-PUT = DecisionRequest(
-    agent={"id": "a"}, call={"method": "tools/call", "tool": "put_x", "server": "git"}
-)
-PUBLISH_SECONDS_MAX = 2.0
 
 
 @pytest.fixture
@@ -130,14 +120,14 @@ def test_a_file_whose_name_is_not_utf_8(folder, name):
 
 
 def test_a_file_that_is_too_large(folder, monkeypatch):
-    monkeypatch.setattr(policy_directory, "POLICY_FILE_BYTES_MAX", len(GOOD))
+    monkeypatch.setattr(policy_files, "POLICY_FILE_BYTES_MAX", len(GOOD))
     assert load_policies(folder).policy_set
     (folder / "good.pbac").write_text(GOOD + "#")
     refused_for(folder, "too-large", "`good.pbac`")
 
 
 def test_too_many_files(folder, monkeypatch):
-    monkeypatch.setattr(policy_directory, "POLICY_FILES_MAX", 2)
+    monkeypatch.setattr(policy_files, "POLICY_FILES_MAX", 2)
     (folder / "b.pbac").write_text("package b")
     assert load_policies(folder).policy_set
     (folder / "c.pbac").write_text("package c")
@@ -201,7 +191,7 @@ def test_two_documents_of_one_name(folder):
 
 
 def test_documents_that_are_too_large_together(folder, monkeypatch):
-    monkeypatch.setattr(policy_directory, "POLICY_DATA_BYTES_MAX", 10)
+    monkeypatch.setattr(policy_files, "POLICY_DATA_BYTES_MAX", 10)
     (folder / "data").mkdir()
     (folder / "data" / "a.json").write_text("[1,2,3]")
     assert load_policies(folder).policy_set
@@ -214,163 +204,6 @@ def test_names_do_not_depend_on_where_the_folder_is(folder):
     shutil.copytree(folder, moved)
     assert load_policies(moved).require().version == load_policies(folder).require().version
     assert read_policies(moved) == read_policies(folder)
-
-
-# --- watching ----------------------------------------------------------------------------------
-
-
-async def next_within(watching, seconds=PUBLISH_SECONDS_MAX):
-    started = time.monotonic()
-    publication = await asyncio.wait_for(anext(watching), seconds + 3)
-    assert time.monotonic() - started < seconds
-    return publication
-
-
-async def quiet(watching, seconds=1.3):
-    waiting = asyncio.ensure_future(anext(watching))
-    done, _ = await asyncio.wait([waiting], timeout=seconds)
-    waiting.cancel()
-    await asyncio.gather(waiting, return_exceptions=True)
-    return not done
-
-
-@pytest.fixture
-async def watching(folder):
-    async with aclosing(watch_policies(folder, load_policies(folder))) as found:
-        yield found
-
-
-async def started(watching):
-    """The first `anext` only waits; a change comes while it does."""
-    waiting = asyncio.ensure_future(next_within(watching))
-    await asyncio.sleep(0.3)
-    return waiting
-
-
-async def test_a_change_is_published_and_acts(folder, watching):
-    before = load_policies(folder).require()
-    waiting = await started(watching)
-    (folder / "good.pbac").write_text(WIDER)
-    after = (await waiting).require()
-    assert not decide(before, PUT).permitted
-    assert decide(after, PUT).permitted
-
-
-async def test_a_broken_change_leaves_the_old_set_usable_and_mending_it_publishes(folder, watching):
-    before = load_policies(folder).require()
-    waiting = await started(watching)
-    (folder / "good.pbac").write_text("package good\npermit\n")
-    broken = await waiting
-    assert broken.policy_set is None
-    assert broken.problems()
-    assert not decide(before, PUT).permitted
-    waiting = await started(watching)
-    (folder / "good.pbac").write_text(WIDER)
-    assert decide((await waiting).require(), PUT).permitted
-
-
-async def test_what_changes_nothing_publishes_nothing(folder):
-    first = load_policies(folder)
-    async with aclosing(watch_policies(folder, first)) as watching:
-        waiting = asyncio.ensure_future(quiet(watching))
-        await asyncio.sleep(0.2)
-        (folder / "good.pbac").write_text(GOOD)
-        (folder / "notes.txt").write_text("x")
-        assert await waiting
-
-
-async def test_a_change_between_loading_and_watching_is_not_missed(folder):
-    first = load_policies(folder)
-    (folder / "good.pbac").write_text(WIDER)
-    async with aclosing(watch_policies(folder, first)) as watching:
-        assert decide((await next_within(watching)).require(), PUT).permitted
-
-
-async def test_a_new_document_publishes(folder, watching):
-    waiting = await started(watching)
-    (folder / "data").mkdir()
-    (folder / "data" / "orgs.json").write_text('{"a": 1}')
-    publication = await waiting
-    while publication.require().data != {"orgs": {"a": 1}}:
-        publication = await next_within(watching)
-
-
-async def test_a_file_replaced_by_renaming_is_seen(folder, watching):
-    waiting = await started(watching)
-    (folder / "new").write_text(WIDER)
-    (folder / "new").replace(folder / "good.pbac")
-    assert decide((await waiting).require(), PUT).permitted
-
-
-async def test_the_folder_may_vanish_and_come_back(folder, watching):
-    waiting = await started(watching)
-    aside = folder.parent / "aside"
-    folder.rename(aside)
-    gone = await waiting
-    assert gone.policy_set is None
-    assert codes(gone) == ["no-policies"]
-    (aside / "good.pbac").write_text(WIDER)
-    waiting = await started(watching)
-    aside.rename(folder)
-    assert decide((await waiting).require(), PUT).permitted
-
-
-async def test_a_link_to_the_folder_may_be_swapped(folder):
-    link, other = folder.parent / "current", folder.parent / "v2"
-    link.symlink_to(folder)
-    other.mkdir()
-    (other / "good.pbac").write_text(WIDER)
-    async with aclosing(watch_policies(link, load_policies(link))) as watching:
-        waiting = await started(watching)
-        (folder.parent / "next").symlink_to(other)
-        (folder.parent / "next").replace(link)
-        assert decide((await waiting).require(), PUT).permitted
-
-
-async def test_a_half_written_file_is_not_published(folder, watching):
-    """Each part of it would parse; only the whole forbids."""
-    whole = WIDER + "\nforbid put\n  on tool put_*\n"
-    cut = len(WIDER)
-    waiting = await started(watching)
-    with (folder / "good.pbac").open("w") as file:
-        for part in (whole[:cut], whole[cut:]):
-            file.write(part)
-            file.flush()
-            await asyncio.sleep(0.015)
-    policy_set = (await waiting).require()
-    assert policy_set.rule_count == 2
-    assert not decide(policy_set, PUT).permitted
-
-
-async def test_lost_notifications_are_made_up_for(folder, monkeypatch):
-    async def deaf(*_paths, **_options):
-        while True:
-            await asyncio.sleep(0.5)
-            yield set()
-
-    monkeypatch.setattr(policy_directory, "awatch", deaf)
-    async with aclosing(watch_policies(folder, load_policies(folder))) as watching:
-        waiting = await started(watching)
-        (folder / "good.pbac").write_text(WIDER)
-        assert decide((await waiting).require(), PUT).permitted
-
-
-async def test_a_defect_of_ours_is_a_refused_publication_and_watching_goes_on(
-    folder, watching, monkeypatch
-):
-    def fails(*_arguments, **_named):
-        raise RuntimeError("boom")
-
-    waiting = await started(watching)
-    monkeypatch.setattr(policy_directory, "prepare", fails)
-    (folder / "good.pbac").write_text(WIDER)
-    publication = await waiting
-    assert codes(publication) == ["compiler-fault"]
-    assert "boom" in publication.problems()[0]
-    monkeypatch.undo()
-    waiting = await started(watching)
-    (folder / "good.pbac").write_text(WIDER + "# again\n")
-    assert decide((await waiting).require(), PUT).permitted
 
 
 # --- sealed packages -----------------------------------------------------------------------------
@@ -390,38 +223,6 @@ def test_a_set_without_a_package_that_has_to_be_sealed_is_refused(folder):
         assert codes(publication) == ["sealed-missing"]
         assert told in publication.diagnostics[0].message
         assert load_policies(folder).policy_set
-
-
-async def test_a_change_that_drops_a_sealed_package_leaves_the_old_set_serving(folder):
-    (folder / "good.pbac").write_text(SEALED)
-    (folder / "other.pbac").write_text(OTHER)
-    async with aclosing(watch_policies(folder, load_policies(folder))) as watching:
-        waiting = await started(watching)
-        (folder / "good.pbac").write_text(GOOD)
-        publication = await waiting
-        assert publication.policy_set is None
-        assert codes(publication) == ["sealed-missing"]
-        waiting = await started(watching)
-        (folder / "good.pbac").write_text(SEALED.replace("get_*", "get_*, put_*"))
-        assert (await waiting).require().sealed == {BASE}
-
-
-async def test_configuration_may_say_that_sealed_packages_can_go(folder):
-    (folder / "good.pbac").write_text(SEALED)
-    first = load_policies(folder)
-    async with aclosing(watch_policies(folder, first, keep_sealed=False)) as watching:
-        waiting = await started(watching)
-        (folder / "good.pbac").write_text(WIDER)
-        assert (await waiting).require().sealed == frozenset()
-
-
-async def test_a_package_sealed_by_a_change_stays_as_those_of_the_beginning_do(folder, watching):
-    waiting = await started(watching)
-    (folder / "good.pbac").write_text(SEALED)
-    assert (await waiting).require().sealed == {BASE}
-    waiting = await started(watching)
-    (folder / "good.pbac").write_text(WIDER)
-    assert codes(await waiting) == ["sealed-missing"]
 
 
 # --- vocabularies ----------------------------------------------------------------------------------
@@ -469,7 +270,7 @@ def test_every_broken_vocabulary_is_told(typed):
 
 
 def test_a_vocabulary_that_is_too_large(typed, monkeypatch):
-    monkeypatch.setattr(policy_directory, "POLICY_DATA_BYTES_MAX", 10)
+    monkeypatch.setattr(policy_files, "POLICY_DATA_BYTES_MAX", 10)
     refused_for(typed, "too-large", "tools/git.json")
 
 
@@ -478,13 +279,3 @@ def test_a_vocabulary_that_leads_out_of_the_folder(typed, tmp_path):
     (typed / "tools" / "git.json").unlink()
     (typed / "tools" / "git.json").symlink_to(tmp_path / "elsewhere.json")
     refused_for(typed, "outside-folder", "tools/git.json")
-
-
-async def test_a_changed_vocabulary_is_a_change_of_the_policies(typed):
-    first = load_policies(typed)
-    async with aclosing(watch_policies(typed, first)) as changes:
-        waiting = asyncio.ensure_future(anext(changes))
-        await asyncio.sleep(0.1)
-        (typed / "tools" / "git.json").write_text(vocabulary("integer"))
-        publication = await asyncio.wait_for(waiting, 10)
-    assert publication.require().version != first.require().version

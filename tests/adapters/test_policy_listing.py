@@ -6,7 +6,7 @@ import os
 
 import pytest
 
-from pbac.adapters import policy_directory, policy_folders, policy_text
+from pbac.adapters import policy_directory, policy_files, policy_folders, policy_text
 from pbac.adapters.policy_listing import is_policy, listed
 from pbac.base.diagnostics import PolicyError
 
@@ -54,7 +54,7 @@ def test_a_folder_that_vanishes_meanwhile_is_told_by_all(folder, monkeypatch):
     def vanished(*_arguments, **_options):
         raise OSError(2, os.strerror(2))
 
-    monkeypatch.setattr(policy_directory, "listed", vanished)
+    monkeypatch.setattr(policy_files, "listed", vanished)
     monkeypatch.setattr(policy_text, "listed", vanished)
     monkeypatch.setattr(policy_folders, "listed", vanished)
     for read in (policy_directory.read_policies, policy_folders.read_case_files):
