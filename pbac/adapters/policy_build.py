@@ -27,11 +27,13 @@ class Built(msgspec.Struct, frozen=True, kw_only=True):
     Attributes:
         version: None when the files must not be put in force.
         problems: a line for each thing that is wrong, for the record. `text`: the same drawn.
+        again: nothing is wrong with the files; something else failed, and may not the next time.
     """
 
     version: Version | None = None
     problems: tuple[str, ...] = ()
     text: str = ""
+    again: bool = False
 
 
 class Builder:

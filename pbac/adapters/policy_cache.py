@@ -23,6 +23,7 @@ from pathlib import Path
 from typing import Any, Final, TypeVar
 
 import msgspec
+import tzdata
 
 from pbac import __version__
 from pbac.base.collector import collect_afterwards
@@ -178,7 +179,8 @@ class PolicyCache:
             raise
 
     def _mac(self, name: str, data: bytes) -> bytes:
-        about = f"{__version__}\x00{STORED_FORMAT}\x00{name}\x00".encode()
+        made_by = f"{__version__}\x00{tzdata.IANA_VERSION}\x00{STORED_FORMAT}"
+        about = f"{made_by}\x00{name}\x00".encode()
         return hmac.digest(self._key, about + data, "sha256")
 
     def _prune(self) -> None:

@@ -23,8 +23,9 @@ import msgspec
 
 from pbac.adapters.policy_build import Builder, Built, defect, unreadable
 from pbac.adapters.policy_cache import PolicyCache, open_policy_cache
+from pbac.adapters.policy_contents import content_of
 from pbac.adapters.policy_source import Found, PolicySource, read_source
-from pbac.adapters.policy_store import PolicyStore, open_policy_store
+from pbac.adapters.policy_store import PolicyStore, PolicyStoreError, open_policy_store
 from pbac.base.collector import collect_seldom
 from pbac.base.diagnostics import PolicyError
 from pbac.base.errors import PbacError
@@ -41,13 +42,15 @@ class Order(msgspec.Struct, frozen=True, kw_only=True):
 
     Attributes:
         source: of the policies; None for `version`.
-        sealed, guarded: as `Builder.build` has them.
+        sealed: as `Builder.build` has it.
+        known: the content that the source had before: what that permits is not asked about again.
+            None asks about nothing (`Builder.build`, guarded).
     """
 
     source: PolicySource | None = None
     version: str = ""
     sealed: tuple[str, ...] = ()
-    guarded: bool = True
+    known: str | None = None
 
     def __str__(self) -> str:
         return self.source.path if self.source else self.version
@@ -66,7 +69,11 @@ class PolicyCompiler:
         async with self._turn:
             try:
                 async with asyncio.timeout(POLICY_COMPILE_SECONDS_MAX):
-                    return await self._ask(order)
+                    try:
+                        return await self._ask(order)
+                    except (OSError, EOFError):  # it was ended, or ended between two orders
+                        await self._end()
+                        return await self._ask(order)
             except TimeoutError:
                 await self._end()
                 told = f"compiling took longer than {POLICY_COMPILE_SECONDS_MAX:.0f} s"
@@ -139,8 +146,11 @@ def main(arguments: Sequence[str]) -> None:
         except Exception as fault:  # noqa: BLE001 - told as a publication that failed
             built = defect(str(order), fault)
         answer = msgspec.msgpack.encode(built)
-        answers.write(_LENGTH.pack(len(answer)) + answer)
-        answers.flush()
+        try:
+            answers.write(_LENGTH.pack(len(answer)) + answer)
+            answers.flush()
+        except BrokenPipeError:  # whoever asked is gone
+            os._exit(0)
 
 
 def _build(order: Order, builder: Builder, store: PolicyStore, cache: PolicyCache) -> Built:
@@ -150,9 +160,12 @@ def _build(order: Order, builder: Builder, store: PolicyStore, cache: PolicyCach
             found = Found(files=store.files(order.version))
         else:
             found = read_source(order.source, store.accepted_bundles())
+        guarded = order.known is not None and order.known != content_of(found.files)
         return builder.build(
-            found.files, sealed=order.sealed, guarded=order.guarded, bundled=found.bundled
+            found.files, sealed=order.sealed, guarded=guarded, bundled=found.bundled
         )
+    except (PolicyStoreError, OSError) as fault:
+        return Built(problems=(f"{order}: {fault}",), again=True)
     except PolicyError as error:
         return unreadable(error)
     except PbacError as error:

@@ -36,6 +36,9 @@ def read_files(folder: Path) -> Files:
     if not root.is_dir():
         if not root.exists():
             raise _missing(folder)
+        if root.suffix != ".pbac":
+            help_ = "name a folder, or a file whose name ends in `.pbac`"
+            raise error("no-policies", str(folder), f"`{folder}` is no policy file", help_)
         found = {root.name: _bytes(root, root.name, POLICY_FILE_BYTES_MAX)}
         return found | _documents(root.parent, DOCUMENTS, deep=False) | read_vocabularies(folder)
     if several := several_sets(folder):

@@ -179,9 +179,12 @@ class PolicyStore:
 
         def write(connection: sqlite3.Connection) -> None:
             connection.executemany(_KEEP, rows)
+            known = _version(connection, version.version)
+            bundled = version.bundled or (known.bundled if known else None)
+            detail = msgspec.structs.replace(version, bundled=bundled)
             connection.execute(
                 "INSERT OR REPLACE INTO versions VALUES (?, ?, ?)",
-                (version.version, _encode(version), msgspec.msgpack.encode(listed)),
+                (version.version, _encode(detail), msgspec.msgpack.encode(listed)),
             )
             if version.bundled is not None:
                 _accept(connection, version.bundled)
@@ -299,11 +302,7 @@ class PolicyStore:
 
     def oldest_attempt(self) -> Attempt | None:
         """The one to be recorded next."""
-        query = "SELECT number, detail FROM attempts ORDER BY number LIMIT 1"
-        row = self._read(lambda c: c.execute(query).fetchone())
-        if row is None:
-            return None
-        return msgspec.structs.replace(msgspec.json.decode(row[1], type=Attempt), number=row[0])
+        return self._read(_oldest_attempt)
 
     def accepted_bundles(self) -> dict[str, tuple[int, str]]:
         """Name → highest number, and the digest of that bundle."""
@@ -314,8 +313,7 @@ class PolicyStore:
 
     def serving(self) -> Serving | None:
         """What a gateway said last that it decides by."""
-        row = self._read(lambda c: c.execute("SELECT detail FROM serving").fetchone())
-        return msgspec.json.decode(row[0], type=Serving) if row else None
+        return self._read(_serving)
 
     def changes(self) -> int:
         """Another number whenever another connection has committed; cheap."""
@@ -414,6 +412,19 @@ def _head(connection: sqlite3.Connection) -> Act | None:
 def _acts(connection: sqlite3.Connection, query: str, *values: int) -> Iterator[Act]:
     for number, detail in connection.execute(query, values):
         yield msgspec.structs.replace(msgspec.json.decode(detail, type=Act), number=number)
+
+
+def _oldest_attempt(connection: sqlite3.Connection) -> Attempt | None:
+    query = "SELECT number, detail FROM attempts ORDER BY number LIMIT 1"
+    row = connection.execute(query).fetchone()
+    if row is None:
+        return None
+    return msgspec.structs.replace(msgspec.json.decode(row[1], type=Attempt), number=row[0])
+
+
+def _serving(connection: sqlite3.Connection) -> Serving | None:
+    row = connection.execute("SELECT detail FROM serving").fetchone()
+    return msgspec.json.decode(row[0], type=Serving) if row else None
 
 
 def _version(connection: sqlite3.Connection, version: str) -> Version | None:

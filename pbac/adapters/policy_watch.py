@@ -79,7 +79,8 @@ def _print(path: Path) -> _Print:
     try:
         for file in _watched(root):
             stat = file.stat()
-            found.append((str(file), stat.st_mtime_ns, stat.st_size, stat.st_ino))
+            at_ns = max(stat.st_mtime_ns, stat.st_ctime_ns)  # the former can be set back
+            found.append((str(file), at_ns, stat.st_size, stat.st_ino))
     except OSError:
         found.append((str(path), -1, -1, -1))
     return tuple(found)

@@ -7,6 +7,7 @@ Paths in the file are relative to the file. Secrets are never in it: a header va
 from __future__ import annotations
 
 import ipaddress
+import os
 import re
 import tomllib
 from collections.abc import Iterator
@@ -111,8 +112,9 @@ class Config(_Section, frozen=True, kw_only=True):
 
     @property
     def policy_directory(self) -> Path:
-        """The watched folder of `.pbac` files."""
-        return self.path(self.policies)
+        """What is watched: a folder of `.pbac` files, or a bundle. A link to one may be swapped."""
+        # Not resolved, as other paths are: then nobody would notice.
+        return Path(os.path.abspath(Path(self.directory) / Path(self.policies).expanduser()))  # noqa: PTH100
 
     @property
     def listen_address(self) -> tuple[str, int]:

@@ -24,7 +24,6 @@ from typing import Final, TypeAlias
 
 from msgspec.structs import replace
 
-from pbac.adapters.policy_build import Built
 from pbac.adapters.policy_cache import PolicyCache, open_policy_cache
 from pbac.adapters.policy_compiler import Order, PolicyCompiler
 from pbac.adapters.policy_contents import content_of
@@ -43,6 +42,7 @@ from pbac.app.config import Config
 from pbac.audit.record import PolicyRecord
 from pbac.base.clock import Clock
 from pbac.base.errors import PbacError
+from pbac.base.limits import POLICY_ACTS_MAX
 from pbac.pdp.policy_set import PolicySet
 
 POLL_SECONDS: Final = 0.1
@@ -67,7 +67,8 @@ class Policies:
 
     Attributes:
         act: what is in force. `version`: what is known about it.
-        problems: what the source was refused for last, so that it is told once.
+        problems: what the source was refused for last, so that it is told once; `waiting`: what
+            keeps changes from being tried.
         turn: one change at a time.
     """
 
@@ -79,6 +80,7 @@ class Policies:
     act: Act
     version: Version | None = None
     problems: tuple[str, ...] = ()
+    waiting: str = ""
     turn: asyncio.Lock = field(default_factory=asyncio.Lock)
 
     async def close(self) -> None:
@@ -110,21 +112,25 @@ async def open_policies(config: Config, clock: Clock) -> tuple[Policies, PolicyS
 
 async def _begin(policies: Policies) -> PolicySet:
     head = policies.store.head()
+    if head is not None:
+        policies.act, policies.version = head, policies.store.find_version(head.version)
     if head is not None and not await asyncio.to_thread(_has_changed, policies, head):
         loaded = await _load(policies, head)
     else:
-        built = await policies.compiler.build(_order(policies, guarded=head is not None))
-        loaded = await _load(policies, await _act(policies, built))
+        built = await policies.compiler.build(_order(policies))
+        if built.version is None:
+            raise PbacError(f"the policies cannot be used\n\n{built.text}")
+        loaded = await _load(policies, await _act(policies, built.version))
     policies.act, policies.version, policy_set = loaded
     return policy_set
 
 
 def _has_changed(policies: Policies, head: Act) -> bool:
-    """The source, since the last act? One that cannot be read has: who builds it tells how."""
+    """The source, since the last act? It may be as unreadable as it was then."""
     try:
         found = read_source(source_of(policies.config), policies.store.accepted_bundles())
     except PbacError:
-        return True
+        return head.source != ""
     return head.source != content_of(found.files)
 
 
@@ -140,29 +146,37 @@ async def keep_up_with_source(policies: Policies, put: Put, tell: Tell) -> None:
 
 
 async def _tried(policies: Policies, change: Change, put: Put, tell: Tell) -> bool:
-    """Whether the store could be used for it; if not, nothing has changed."""
-    async with policies.turn:
-        try:
-            await change(policies, put, tell)
-        except PolicyStoreError as error:
-            _log.error("policy changes wait: %s", error.message)
-            return False
+    """Whether it could be done; if not, nothing has changed, and it is tried again."""
+    try:
+        await change(policies, put, tell)
+    except PbacError as error:
+        if error.message != policies.waiting:  # once, not every time it is tried
+            _log.error("policy changes wait: %s", error)
+        policies.waiting = error.message
+        return False
+    policies.waiting = ""
     return True
 
 
 async def _source_changed(policies: Policies, put: Put, tell: Tell) -> None:
-    """Also at the beginning, which is how the compiler comes to know what is in force."""
-    built = await policies.compiler.build(_order(policies, guarded=True))
-    if built.version is None:
-        if built.problems != policies.problems:
-            policies.problems = built.problems
-            await _refuse(policies, built.problems, tell, how="source")
-            _log.error("the policy change was refused; the old set serves on\n%s", built.text)
-        return
-    policies.problems = ()
-    head = await asyncio.to_thread(policies.store.head)
-    if head is None or head.source != built.version.content:
-        await _put_in_force(policies, await _act(policies, built), put, tell)
+    """Also at the beginning, which is how the compiler comes to know what is in force.
+
+    Compiling takes no turn: what a command publishes does not wait for it.
+    """
+    built = await policies.compiler.build(_order(policies))
+    if built.again:
+        raise PolicyStoreError("; ".join(built.problems))
+    async with policies.turn:
+        if built.version is None:
+            if built.problems != policies.problems:
+                policies.problems = built.problems
+                await _refuse(policies, built.problems, tell, how="source")
+                _log.error("the policy change was refused; the old set serves on\n%s", built.text)
+            return
+        policies.problems = ()
+        head = await asyncio.to_thread(policies.store.head)
+        if head is None or head.source != built.version.content:
+            await _put_in_force(policies, await _act(policies, built.version), put, tell)
 
 
 async def keep_up_with_commands(policies: Policies, put: Put, tell: Tell) -> None:
@@ -179,10 +193,21 @@ async def keep_up_with_commands(policies: Policies, put: Put, tell: Tell) -> Non
 
 
 async def _commanded(policies: Policies, put: Put, tell: Tell) -> None:
-    await _record_attempts(policies, tell)
-    head = await asyncio.to_thread(policies.store.head)
-    if head is not None and head.number > policies.act.number:
-        await _put_in_force(policies, head, put, tell)
+    async with policies.turn:
+        await _record_attempts(policies, tell)
+        head = await asyncio.to_thread(policies.store.head)
+        if head is not None and head.number > policies.act.number:
+            await _put_in_force(policies, head, put, tell)
+
+
+async def record_missed(policies: Policies, tell: Tell) -> None:
+    """Record the acts since the last one that a gateway recorded: nobody listened meanwhile."""
+    served = await asyncio.to_thread(policies.store.serving)
+    acts = await asyncio.to_thread(policies.store.acts, POLICY_ACTS_MAX)
+    for act in reversed(acts):
+        if served is None or act.number > served.act:
+            version = await asyncio.to_thread(policies.store.find_version, act.version)
+            await tell(_published(act, act.previous, version.rules if version else 0))
 
 
 async def _record_attempts(policies: Policies, tell: Tell) -> None:
@@ -200,26 +225,42 @@ async def _put_in_force(policies: Policies, act: Act, put: Put, tell: Tell) -> N
     except PolicyStoreError:
         raise
     except PbacError as error:
-        policies.act = replace(policies.act, number=act.number)  # it has been dealt with
         await _refuse(policies, (error.message,), tell, how=act.kind, actor=act.actor)
         _log.error("version %s cannot be used: %s", short(act.version), error)
+        policies.act = await asyncio.to_thread(policies.store.publish, _instead_of(act, policies))
+        await say_serving(policies)
         return
-    await tell(
-        PolicyRecord(
-            event="published",
-            policy_version=policy_set.version,
-            previous_version=before,
-            rules=policy_set.rule_count,
-            how=act.kind,
-            act=act.number,
-            actor=act.actor,
-            note=act.note,
-        )
-    )
+    await tell(_published(act, before, policy_set.rule_count))
     put(policy_set)
     policies.act, policies.version = act, version
     await say_serving(policies)
     _log.info("policy set %s is in force", policy_set.version)
+
+
+def _instead_of(act: Act, policies: Policies) -> Act:
+    """What is in force is what is served, also after an act that could not be carried out."""
+    return replace(
+        policies.act,
+        number=0,
+        kind="rollback",
+        source=act.source,
+        actor="",
+        note=f"act {act.number} could not be carried out",
+        at_ms=policies.clock.now_ms(),
+    )
+
+
+def _published(act: Act, before: str, rules: int) -> PolicyRecord:
+    return PolicyRecord(
+        event="published",
+        policy_version=act.version,
+        previous_version=before,
+        rules=rules,
+        how=act.kind,
+        act=act.number,
+        actor=act.actor,
+        note=act.note,
+    )
 
 
 async def say_serving(policies: Policies) -> None:
@@ -250,14 +291,12 @@ async def _refuse(
 # --- acts and versions -------------------------------------------------------------------------
 
 
-async def _act(policies: Policies, built: Built) -> Act:
-    """The source's act on what was built of it. Raises `PbacError` when that is nothing."""
-    if built.version is None:
-        raise PbacError(f"the policies cannot be used\n\n{built.text}")
+async def _act(policies: Policies, version: Version) -> Act:
+    """The source's act."""
     act = Act(
         kind="source",
-        version=built.version.version,
-        source=built.version.content,
+        version=version.version,
+        source=version.content,
         at_ms=policies.clock.now_ms(),
     )
     return await asyncio.to_thread(policies.store.publish, act)
@@ -307,10 +346,10 @@ def source_of(config: Config) -> PolicySource:
     )
 
 
-def _order(policies: Policies, *, version: str = "", guarded: bool = False) -> Order:
+def _order(policies: Policies, *, version: str = "") -> Order:
     return Order(
         source=None if version else source_of(policies.config),
         version=version,
         sealed=tuple(sorted(_sealed(policies))),
-        guarded=guarded,
+        known=policies.act.source if policies.act.number and not version else None,
     )

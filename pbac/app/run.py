@@ -25,7 +25,13 @@ from pbac.app.config import Config
 from pbac.app.discovery import keep_discovering
 from pbac.app.listen import listening
 from pbac.app.outbox import keep_recording_changes
-from pbac.app.policies import keep_up_with_commands, keep_up_with_source, open_policies, say_serving
+from pbac.app.policies import (
+    keep_up_with_commands,
+    keep_up_with_source,
+    open_policies,
+    record_missed,
+    say_serving,
+)
 from pbac.audit.record import GatewayRecord, PolicyRecord
 from pbac.audit.storage import AuditUnavailable
 from pbac.base.clock import SystemClock
@@ -100,9 +106,10 @@ async def serving(config: Config) -> AsyncIterator[Parts]:
         tasks = _Tasks()
         stack.push_async_callback(tasks.cancel)
         await _discover(parts, tasks)
+        put, tell = partial(_publish, parts), partial(_tell_change, parts)
+        await record_missed(policies, tell)
         await say_serving(policies)
         parts.metrics.published(policy_set.rule_count)
-        put, tell = partial(_publish, parts), partial(_tell_change, parts)
         tasks.start(keep_up_with_source(policies, put, tell))
         tasks.start(keep_up_with_commands(policies, put, tell))
         tasks.start(_keep_refusals(parts))

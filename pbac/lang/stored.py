@@ -45,7 +45,10 @@ class _Rule(msgspec.Struct, frozen=True, gc=False, array_like=True):
 
 
 class _Package(msgspec.Struct, frozen=True, gc=False, array_like=True):
-    """One package; see `CompiledPackage`."""
+    """One package; see `CompiledPackage`.
+
+    `rules` are lists of at most `_RULES_TOGETHER`: between two of them other threads may go on.
+    """
 
     name: str
     sealed: bool
@@ -53,7 +56,7 @@ class _Package(msgspec.Struct, frozen=True, gc=False, array_like=True):
     servers: tuple[str, ...]
     tiers: tuple[str, ...]
     targets: tuple[Target, ...]
-    rules: tuple[_Rule, ...]
+    rules: tuple[msgspec.Raw, ...]
 
 
 def _form() -> str:
@@ -73,6 +76,8 @@ STORED_FORMAT: Final = _form()
 """Bytes of another form must not be parsed: fields are told apart by their order alone."""
 
 _ENCODER: Final = msgspec.msgpack.Encoder()
+_RULES_TOGETHER: Final = 250
+_RULES: Final = msgspec.msgpack.Decoder(tuple[_Rule, ...])
 _PACKAGE: Final = msgspec.msgpack.Decoder(_Package)
 _NODE: Final = msgspec.msgpack.Decoder(nodes.Rule)
 
@@ -80,6 +85,7 @@ _NODE: Final = msgspec.msgpack.Decoder(nodes.Rule)
 def render_package(package: CompiledPackage, tiers: Sequence[str]) -> bytes:
     """The package as bytes, without its tests; the same for the same package."""
     targets = {target: n for n, target in enumerate(dict.fromkeys(r.target for r in package.rules))}
+    rules = [_stored(rule, targets[rule.target]) for rule in package.rules]
     stored = _Package(
         name=package.name,
         sealed=package.sealed,
@@ -87,7 +93,10 @@ def render_package(package: CompiledPackage, tiers: Sequence[str]) -> bytes:
         servers=package.servers,
         tiers=tuple(tiers),
         targets=tuple(targets),
-        rules=tuple(_stored(rule, targets[rule.target]) for rule in package.rules),
+        rules=tuple(
+            msgspec.Raw(_ENCODER.encode(rules[start : start + _RULES_TOGETHER]))
+            for start in range(0, len(rules), _RULES_TOGETHER)
+        ),
     )
     return _ENCODER.encode(stored)
 
@@ -114,6 +123,7 @@ def parse_package(data: bytes) -> CompiledPackage:
     """
     try:
         stored = _PACKAGE.decode(data)
+        rules = [rule for part in stored.rules for rule in _RULES.decode(part)]
     except (msgspec.DecodeError, ValueError) as error:  # of another format, most likely
         raise StoredError(f"no compiled package: {error}") from None
     materials = Materials(tiers=stored.tiers)
@@ -121,7 +131,7 @@ def parse_package(data: bytes) -> CompiledPackage:
         name=stored.name,
         sealed=stored.sealed,
         digest=stored.digest,
-        rules=tuple(_rule(rule, stored.targets[rule.target], materials) for rule in stored.rules),
+        rules=tuple(_rule(rule, stored.targets[rule.target], materials) for rule in rules),
         tests=(),
         servers=stored.servers,
     )
