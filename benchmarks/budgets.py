@@ -55,6 +55,6 @@ def tell(rows: Mapping[str, Mapping[str, float]], *, check: bool, quiet: bool = 
                 beside = (
                     "" if budget is None else f"  of {budget:>8,}{'  EXCEEDED' if over else ''}"
                 )
-                line = f"{what:<18} {name:<16} {value:>12,.2f}{beside}"
+                line = f"{what:<24} {name:<16} {value:>12,.2f}{beside}"
                 print(line, file=sys.stderr if quiet else sys.stdout)
     return int(check and exceeded > 0)

@@ -2,10 +2,13 @@
 
 Each size is measured in rounds over the same requests, one call at a time, the clock's own 0.06 µs
 included; the best round by its median is shown. `first` is the first decision for a tool and tier,
-which finds the rules that matter. A sample of the answers is compared with a scan of all rules by the
-interpreter in the same run: a wrong answer ends it with 1.
+which finds the rules that matter. `floor` only reads, of each request, what these rules ask about.
+Below are the worst cases: rules that all name every tool and ask for the same thing in many ways. A
+sample of the answers is compared with a scan of all rules by the interpreter in the same run: a wrong
+answer ends it with 1.
 
-    python benchmarks/decide.py [--rules 10,100,1000,10000] [--requests 5000] [--json]
+    python benchmarks/decide.py [--rules 10,100,1000,10000] [--crowd 1000] [--requests 5000] [--json]
+        [--check] [--svg FILE]
 """
 
 from __future__ import annotations
@@ -17,8 +20,10 @@ import statistics
 import sys
 import time
 from collections.abc import Sequence
+from pathlib import Path
 
-from workload import Workload, workload
+from budgets import facts, tell
+from workload import CROWDS, Workload, crowd, workload
 
 from pbac.base.source import Source
 from pbac.lang.compile import compile_program
@@ -37,37 +42,65 @@ SAMPLE_MAX = 200
 
 def main() -> int:
     options = _options()
-    rows = [_measure(int(size), options.requests) for size in options.rules.split(",")]
+    sizes = map(int, options.rules.split(","))
+    rows = [_measure("", workload(size, options.requests)) for size in sizes]
+    crowded = [_measure(name, crowd(name, options.crowd, options.requests)) for name in CROWDS]
     if options.json:
-        print(json.dumps(rows, indent=2))
+        print(json.dumps({"machine": facts(), "figures": [*rows, *crowded]}, indent=2))
     else:
         _print_table(rows)
-    return int(any(row["wrong"] for row in rows))
+        _print_loading(rows)
+        print(f"\n{options.crowd:,} rules that all name every tool:\n")
+        _print_table(crowded)
+    if options.svg:
+        from plot import growth  # noqa: PLC0415 (matplotlib is not needed for figures)
+
+        wanted = ("median_us", "p99_us", "floor_us")
+        growth(_figures(rows), wanted, Path(options.svg), "µs a decision")
+    wrong = any(row["wrong"] for row in [*rows, *crowded])
+    return int(wrong or (options.check and _over(rows, crowded)))
+
+
+def _over(rows: Sequence[dict], crowded: Sequence[dict]) -> bool:
+    """Beside their budgets, with how much the largest set costs more than the smallest."""
+    print()
+    figures = {**_figures(rows), **{f"decide.{row['name']}": row for row in crowded}}
+    growth = rows[-1]["median_us"] / rows[0]["median_us"]
+    told = {
+        what: {name: row[name] for name in ("median_us", "p99_us")} for what, row in figures.items()
+    }
+    return bool(tell({**told, "decide.growth": {"ratio": growth}}, check=True))
+
+
+def _figures(rows: Sequence[dict]) -> dict[str, dict]:
+    return {f"decide.{row['rules']}": row for row in rows}
 
 
 def _options() -> argparse.Namespace:
     parser = argparse.ArgumentParser(description="µs a decision, and what loading costs")
     parser.add_argument("--rules", default="10,100,1000,10000")
+    parser.add_argument("--crowd", type=int, default=1_000)
     parser.add_argument("--requests", type=int, default=5_000)
     parser.add_argument("--json", action="store_true")
+    parser.add_argument("--check", action="store_true", help="end with 1 above a budget")
+    parser.add_argument("--svg", metavar="FILE", help="draw the figures")
     return parser.parse_args()
 
 
-def _measure(rule_count: int, request_count: int) -> dict:
-    given = workload(rule_count, request_count)
+def _measure(name: str, given: Workload) -> dict:
     policy_set, stages = _load(given)
     first = _first_calls(policy_set, given.requests)
-    best = min(
-        (_round(policy_set, given.requests) for _ in range(ROUNDS)),
-        key=statistics.median,
-    )
-    sample = given.requests[: min(SAMPLE_MAX, max(20, SCANNED_RULES_MAX // rule_count))]
+    best = min((_round(policy_set, given.requests) for _ in range(ROUNDS)), key=statistics.median)
+    floor = min(statistics.median(_floor(given.requests)) for _ in range(ROUNDS))
+    sample = given.requests[: min(SAMPLE_MAX, max(20, SCANNED_RULES_MAX // policy_set.rule_count))]
     decisions = [decide(policy_set, request) for request in given.requests]
     wrong = [r for r in sample if _answer(decide(policy_set, r)) != _scan(policy_set, r)]
     return {
+        "name": name,
         "rules": policy_set.rule_count,
         "median_us": round(statistics.median(best), 2),
         "p99_us": round(_percentile(best, 99), 2),
+        "floor_us": round(floor, 2),
         "first_median_us": round(statistics.median(first), 1),
         "permitted": round(sum(each.permitted for each in decisions) / len(decisions), 2),
         "compared": len(sample),
@@ -108,6 +141,26 @@ def _round(policy_set: PolicySet, requests: Sequence[DecisionRequest]) -> list[f
     return taken
 
 
+def _read(request: DecisionRequest) -> object:
+    call, agent, args = request.call, request.agent, request.args
+    asked = args.get("amount"), args.get("path"), agent.get("kind"), request.env.get("now")
+    return (
+        (call["method"], call["server"], call["tool"], call["scope"], agent["tier"]),
+        request.chain.get("actors"),
+        [value.__class__ for value in asked],
+    )
+
+
+def _floor(requests: Sequence[DecisionRequest]) -> list[float]:
+    """µs to read what is asked of each request: it has to come from memory whoever decides."""
+    clock, taken = time.perf_counter_ns, []
+    for request in requests:
+        started = clock()
+        _read(request)
+        taken.append((clock() - started) / 1000)
+    return taken
+
+
 def _percentile(taken: Sequence[float], percent: int) -> float:
     return sorted(taken)[len(taken) * percent // 100]
 
@@ -126,13 +179,19 @@ def _scan(policy_set: PolicySet, request: DecisionRequest) -> tuple[bool, tuple[
 
 
 def _print_table(rows: Sequence[dict]) -> None:
-    print("   rules  median µs   p99 µs  first µs  permitted  compared  wrong")
+    width = max(len(row["name"]) for row in rows)
+    print(
+        f"{'':{width}}   rules  median µs   p99 µs  floor µs  first µs  permitted  compared  wrong"
+    )
     for row in rows:
         print(
-            f"{row['rules']:>8,}  {row['median_us']:>9}  {row['p99_us']:>7}"
-            f"  {row['first_median_us']:>8}  {row['permitted']:>9.0%}"
+            f"{row['name']:{width}}{row['rules']:>8,}  {row['median_us']:>9}  {row['p99_us']:>7}"
+            f"  {row['floor_us']:>8}  {row['first_median_us']:>8}  {row['permitted']:>9.0%}"
             f"  {row['compared']:>8}  {row['wrong']:>5}"
         )
+
+
+def _print_loading(rows: Sequence[dict]) -> None:
     stages = list(rows[0]["load_ms"])
     print("\n   rules  " + "".join(f"{stage:>10}" for stage in [*stages, "all, ms"]))
     for row in rows:

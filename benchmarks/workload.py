@@ -10,11 +10,21 @@ from __future__ import annotations
 import random
 from dataclasses import dataclass
 
+from msgspec.structs import replace
+
 from pbac.base.source import Source
 from pbac.model.request import DecisionRequest
 
 TIERS = ("read_only", "ci_agent", "developer", "trusted")
 RULES_PER_FILE = 100
+CROWDS = {
+    "equality": 'args.path == "/srv/x{0}/f"',
+    "path prefix": 'args.path starts with "/srv/x{0}/"',
+    "number bound": "args.amount >= {0}",
+    "list": 'args.path in ["/srv/x{0}/f", "/srv/y{0}/f"]',
+    "bound and prefix": 'args.amount >= {0} and args.path starts with "/srv/x{0}/"',
+}
+"""What the rules of a crowd ask, each with its own number."""
 NOW_MS = 1_767_261_600_000  # 2026-01-01T10:00:00Z
 MISSING_ONE_IN = 5
 
@@ -39,6 +49,22 @@ def workload(rule_count: int, request_count: int, seed: int = 7) -> Workload:
         sources=_files(rules),
         requests=[_request(tools, chance) for _ in range(request_count)],
     )
+
+
+def crowd(name: str, rule_count: int, request_count: int, seed: int = 7) -> Workload:
+    """Permits for every tool that ask for one thing in many ways; some requests meet none."""
+    chance = random.Random(f"{seed}:{name}")
+    permits = [
+        f"permit r{number}\n  on any\n  when {CROWDS[name].format(number)}\n"
+        for number in range(rule_count)
+    ]
+    tools = [f"ns{number % 5}.tool{number}" for number in range(50)]
+    requests = []
+    for _ in range(request_count):
+        number = chance.randrange(rule_count * 5 // 4)
+        args = {"amount": chance.randrange(rule_count), "path": f"/srv/x{number}/f"}
+        requests.append(replace(_request(tools, chance), args=args))
+    return Workload(sources=_files(permits), requests=requests)
 
 
 def _files(rules: list[str]) -> list[Source]:

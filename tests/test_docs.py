@@ -46,7 +46,7 @@ from pbac.model.decision import Cause, Decision, Effect
 from pbac.model.request import ACTOR_FIELDS, FIELDS, UNDETERMINED_WHEN_LISTING
 from pbac.oauth.errors import ERRORS
 from pbac.pdp.bundle_files import BUNDLE_CODES
-from pbac.web import health_routes, mcp_routes, oauth_routes
+from pbac.web import authzen_routes, health_routes, mcp_routes, oauth_routes
 from pbac.web.metrics import Metrics
 
 ROOT = Path(__file__).parent.parent
@@ -322,6 +322,7 @@ def routes() -> Table:
     served = [
         *mcp_routes.routes(given, ()),
         *oauth_routes.routes(given, ()),
+        *authzen_routes.routes(given),
         *health_routes.routes(given, given, given),
     ]
     return Table(("route", "what it does*"), [(code(f"{r.method} {r.path}"),) for r in served])

@@ -5,6 +5,7 @@
 - `file=PATH` blocks of a page are written and `append=PATH` blocks added, and the lines that begin with
   `$` in its `console tested` blocks are typed in one shell, in order: each ends with 0, or `exit=N`,
   and every line shown is there, `…` being anything.
+- A `python tested` block runs in the checkout, and prints what stands behind its `print`s.
 """
 
 from __future__ import annotations
@@ -195,6 +196,21 @@ def _run(shell: Terminal, console: str, expected: int) -> None:
         for wanted in shown:
             told = shell.adapted(wanted)
             assert shows(output, told), f"`{line}` does not show `{told}` but\n{output}"
+
+
+PROGRAMS = fences("python")
+
+
+@pytest.mark.parametrize(("path", "info", "text"), PROGRAMS, ids=_ids(PROGRAMS))
+def test_a_tested_program_prints_what_it_says(path, info, text):
+    if "tested" not in info:
+        return
+    run = [sys.executable, "-c", text]
+    done = subprocess.run(run, capture_output=True, text=True, check=False, cwd=ROOT)
+    assert done.returncode == 0, done.stderr
+    wanted = re.findall(r"^print\(.*\)  # (.+)$", text, re.MULTILINE)
+    assert wanted
+    assert done.stdout.splitlines() == wanted
 
 
 # --- the record, verified by the page's own program -------------------------------------------------

@@ -99,6 +99,7 @@ class PolicyCompiler:
                 str(self._state_directory),
                 stdin=asyncio.subprocess.PIPE,
                 stdout=asyncio.subprocess.PIPE,
+                start_new_session=True,  # what interrupts the gateway ends the child by its input
             )
         assert child.stdin is not None
         assert child.stdout is not None

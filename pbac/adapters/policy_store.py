@@ -45,18 +45,18 @@ Result = TypeVar("Result")
 
 
 class PolicyStoreError(PbacError):
-    """The store cannot be used."""
+    """The store cannot be used; trying again may help."""
 
     code = "policy_store"
 
 
-class VersionConflict(PolicyStoreError):  # noqa: N818  # the field's term
+class VersionConflict(PbacError):  # noqa: N818  # the field's term
     """Somebody else published first (409)."""
 
     code = "version_conflict"
 
 
-class VersionUnknown(PolicyStoreError):  # noqa: N818
+class VersionUnknown(PbacError):  # noqa: N818
     """There is no such version, or its files are no longer kept."""
 
     code = "version_unknown"
@@ -154,6 +154,7 @@ _TABLES: Final = (
          one INTEGER PRIMARY KEY CHECK (one = 1), detail BLOB NOT NULL) STRICT""",
 )
 _FORMAT: Final = 1
+_ACT: Final = re.compile(r"[1-9][0-9]{0,9}")
 _encode: Final = msgspec.json.encode
 
 
@@ -266,7 +267,7 @@ class PolicyStore:
         Raises:
             VersionUnknown: when it is none, or more than one.
         """
-        if _ACT_NUMBER.fullmatch(named) and (act := self.find_act(int(named))) is not None:
+        if _ACT.fullmatch(named) and (act := self.find_act(int(named))) is not None:
             named = act.version
         digits = named.removeprefix("sha256:")
         query = "SELECT detail FROM versions WHERE substr(version, 8, ?) = ?"
@@ -397,7 +398,6 @@ def actor() -> str:
         return str(os.getuid())
 
 
-_ACT_NUMBER: Final = re.compile("[0-9]{1,18}")
 # What is damaged is mended by publishing the file again.
 _KEEP: Final = """
 INSERT INTO contents VALUES (?, ?) ON CONFLICT (digest)

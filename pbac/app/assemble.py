@@ -26,6 +26,7 @@ from pbac.catalog.backends import Backend, HttpTransport, StdioTransport, Transp
 from pbac.catalog.tools import Toolset
 from pbac.crypto.keys import KeyFormatError, parse_public_keys
 from pbac.duties.quota import Quotas
+from pbac.gateway.decision_point import DecisionPoint
 from pbac.gateway.decision_request import tool_call
 from pbac.gateway.gateway import Gateway, Settings
 from pbac.gateway.issuance import Issuance
@@ -51,6 +52,7 @@ class Parts:
     config: Config
     gateway: Gateway
     issuance: Issuance
+    decision_point: DecisionPoint
     audit: GroupCommit
     metrics: Metrics
     window: RefusalWindow
@@ -119,10 +121,17 @@ def assemble(
         clock=clock,
         entropy=os.urandom,
     )
+    decision_point = DecisionPoint(
+        origin=config.public_url,
+        gateway=gateway,
+        enforcement_points=issuance.resource_servers,
+        find_client=lambda client_id: state.read(lambda reader: reader.find_client(client_id)),
+    )
     return Parts(
         config=config,
         gateway=gateway,
         issuance=issuance,
+        decision_point=decision_point,
         audit=audit,
         metrics=metrics,
         window=window,

@@ -77,7 +77,7 @@ class TlsConfig(_Section, frozen=True, kw_only=True):
 
 
 class IntrospectorConfig(_Section, frozen=True, kw_only=True):
-    """A resource server that may call `/introspect`; `secret` must say `env:NAME`."""
+    """Who may call `/introspect` and ask for decisions; `secret` must say `env:NAME`."""
 
     id: str
     secret: str

@@ -25,7 +25,7 @@ from pbac.base.limits import (
     REQUEST_BODY_BYTES_MAX,
     SHUTDOWN_SECONDS_MAX,
 )
-from pbac.web import health_routes, mcp_routes, middleware, oauth_routes
+from pbac.web import authzen_routes, health_routes, mcp_routes, middleware, oauth_routes
 from pbac.web.connection import Connection
 from pbac.web.connections import Connections, connections_max
 from pbac.web.peer import networks
@@ -106,6 +106,7 @@ def application(parts: Parts, connections: Connections) -> web.Application:
     routes = [
         *mcp_routes.routes(gateway, proxies),
         *oauth_routes.routes(parts.issuance, proxies),
+        *authzen_routes.routes(parts.decision_point),
         *health_routes.routes(gateway, parts.metrics, _audit_is_well(parts)),
     ]
     listen = config.listen_address

@@ -49,11 +49,12 @@ POLL_SECONDS: Final = 0.1
 """How often the store is asked whether a command has acted: a cheap question."""
 
 RETRY_SECONDS: Final = 1.0
-"""Until a change of the source is tried again that the store could not take."""
+"""Between two tries to use a store that failed."""
 
 Put: TypeAlias = Callable[[PolicySet], None]
 """Assigns what is in force."""
 
+Change: TypeAlias = Callable[["Policies", "Put", "Tell"], Awaitable[None]]
 Tell: TypeAlias = Callable[[PolicyRecord], Awaitable[None]]
 """Returns once the record is durable."""
 
@@ -134,18 +135,19 @@ async def keep_up_with_source(policies: Policies, put: Put, tell: Tell) -> None:
     """Put every sound change of the folder, file or bundle in force, for ever."""
     async with aclosing(changes(policies.config.policy_directory)) as changed:
         async for _ in changed:
-            await _keep_up(policies, put, tell)
+            while not await _tried(policies, _source_changed, put, tell):  # noqa: ASYNC110
+                await asyncio.sleep(RETRY_SECONDS)
 
 
-async def _keep_up(policies: Policies, put: Put, tell: Tell) -> None:
-    """Once the store can take the change: no other may come that would be told."""
-    while True:
+async def _tried(policies: Policies, change: Change, put: Put, tell: Tell) -> bool:
+    """Whether the store could be used for it; if not, nothing has changed."""
+    async with policies.turn:
         try:
-            async with policies.turn:
-                return await _source_changed(policies, put, tell)
+            await change(policies, put, tell)
         except PolicyStoreError as error:
-            _log.error("the policy change waits: %s", error.message)
-        await asyncio.sleep(RETRY_SECONDS)
+            _log.error("policy changes wait: %s", error.message)
+            return False
+    return True
 
 
 async def _source_changed(policies: Policies, put: Put, tell: Tell) -> None:
@@ -165,20 +167,22 @@ async def _source_changed(policies: Policies, put: Put, tell: Tell) -> None:
 
 async def keep_up_with_commands(policies: Policies, put: Put, tell: Tell) -> None:
     """Put in force what commands publish, and record what they were refused, for ever."""
-    seen = -1
+    seen = -2
     while True:
         try:
             found = await asyncio.to_thread(policies.store.changes)
-            if found != seen:
-                async with policies.turn:
-                    await _record_attempts(policies, tell)
-                    head = await asyncio.to_thread(policies.store.head)
-                    if head is not None and head.number > policies.act.number:
-                        await _put_in_force(policies, head, put, tell)
-                seen = found
-        except PolicyStoreError as error:
-            _log.error("policy commands wait: %s", error.message)
+        except PolicyStoreError:
+            found = -1  # whoever tries to read what has changed tells why that fails
+        if found != seen and await _tried(policies, _commanded, put, tell):
+            seen = found
         await asyncio.sleep(POLL_SECONDS)
+
+
+async def _commanded(policies: Policies, put: Put, tell: Tell) -> None:
+    await _record_attempts(policies, tell)
+    head = await asyncio.to_thread(policies.store.head)
+    if head is not None and head.number > policies.act.number:
+        await _put_in_force(policies, head, put, tell)
 
 
 async def _record_attempts(policies: Policies, tell: Tell) -> None:
@@ -193,6 +197,8 @@ async def _put_in_force(policies: Policies, act: Act, put: Put, tell: Tell) -> N
     before = policies.act.version
     try:
         act, version, policy_set = await _load(policies, act)
+    except PolicyStoreError:
+        raise
     except PbacError as error:
         policies.act = replace(policies.act, number=act.number)  # it has been dealt with
         await _refuse(policies, (error.message,), tell, how=act.kind, actor=act.actor)

@@ -168,6 +168,8 @@ def _decision(record: dict[str, Any], outcome: dict[str, Any] | None) -> tuple[s
         why.append("unknown " + ", ".join(map(str, unknown)))
     if reason := record.get("reason"):
         why.append(str(reason))
+    if asked_by := record.get("asked_by"):
+        why.append(f"asked by {asked_by}")
     if outcome is not None:
         why.append(outcome_text(outcome))
     return str(record.get("effect", "")), _agent(record), what, "; ".join(why)

@@ -29,7 +29,7 @@ from pbac.model.request import DecisionRequest
 RECORD_VERSION: Final = 1
 ESSENTIAL: Final = (
     "v", "kind", "sequence", "batch", "time", "time_ms", "decision_id", "effect", "cause", "event",
-    "method", "server", "tool", "token_id", "policy_version",
+    "method", "server", "tool", "token_id", "policy_version", "door", "asked_by",
 )  # fmt: skip
 """What is left of a record that is too large however much is cut."""
 
@@ -51,6 +51,8 @@ class DecisionRecord(_Record, frozen=True, tag="decision"):
         chain: actors between user and agent, outermost first.
         token_id: names the access token; the token itself is nowhere in the log.
         protocol: MCP protocol version of the caller.
+        door: `authzen` or `opa` when another enforcement point asked; "" for a call through this
+            gateway. `asked_by`: its configured id. It enforces by itself, so no outcome follows.
         arguments: keyed digest (`redact.arguments_digest`), "" when the method has none.
         duties: attached duties, in the form of `model.decision.Duty`.
         reason: what the agent may see. `internal`: for operators only.
@@ -70,6 +72,8 @@ class DecisionRecord(_Record, frozen=True, tag="decision"):
     chain: list[Any] = []
     token_id: str = ""
     protocol: str = ""
+    door: str = ""
+    asked_by: str = ""
     arguments: str = ""
     rules: tuple[str, ...] = ()
     duties: tuple[Any, ...] = ()

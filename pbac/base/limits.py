@@ -100,6 +100,8 @@ SCHEMA_KIND_PARTS_MAX: Final = 5_000
 INDEX_KEYS_MAX: Final = 10_000
 # Decisions that are kept for rules that applied together, by index key.
 ANSWERS_KEPT_MAX: Final = 16
+# Names of rules in all decisions that are kept beyond that.
+ANSWER_NAMES_KEPT_MAX: Final = 1_000_000
 # Shapes of rules that are compiled to one function.
 PLAN_SHAPES_MAX: Final = 64
 # Hours for which a time zone remembers its offset.
@@ -131,6 +133,9 @@ SCHEMA_NODES_MAX: Final = 20_000
 SCHEMA_DEPTH_MAX: Final = 128
 CURSOR_CHARACTERS_MAX: Final = 4 * 1024
 REQUEST_ID_CHARACTERS_MAX: Final = 256
+
+# --- Other enforcement points --------------------------------------------------------------
+EVALUATIONS_MAX: Final = 100
 
 # --- Upstreams -----------------------------------------------------------------------------
 UPSTREAM_CONNECT_SECONDS_MAX: Final = 5.0

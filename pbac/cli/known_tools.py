@@ -1,4 +1,4 @@
-"""What the vocabularies of a policy set say about the tools that somebody asks about."""
+"""The tools that need a scope somebody asks about, as the vocabularies of a policy set say."""
 
 from __future__ import annotations
 
@@ -7,46 +7,8 @@ from typing import Any
 
 import click
 
-from pbac.base.errors import PbacError
-from pbac.base.suggest import did_you_mean
 from pbac.lang.kinds.vocabulary import Vocabulary
 from pbac.model.request import DecisionRequest
-
-_NAMES_SHOWN_MAX = 5
-
-
-def fill_in(call: dict[str, Any], servers: Mapping[str, Vocabulary]) -> None:
-    """The server of a tool that one server alone has, and the scope that the tool needs.
-
-    What is there already stays, null too. A server without a vocabulary may have any tool.
-
-    Raises:
-        PbacError: when its server has no such tool.
-    """
-    tool, server = call.get("tool"), call.get("server")
-    if type(tool) is not str or "resource" in call or "prompt" in call:
-        return
-    if "server" not in call:
-        having = [each.server for each in servers.values() if tool in each.tools]
-        server = having[0] if len(having) == 1 else None
-        if server is not None:
-            call["server"] = server
-    vocabulary = servers.get(server) if type(server) is str else None
-    if vocabulary is None:
-        return
-    if tool not in vocabulary.tools:
-        raise PbacError(f"no tool of `{server}` is called `{tool}`", help=_others(tool, vocabulary))
-    scope = vocabulary.tools[tool].scope
-    if scope is not None:
-        call.setdefault("scope", scope)
-
-
-def _others(tool: str, vocabulary: Vocabulary) -> str:
-    names = list(vocabulary.tools)
-    listed = ", ".join(f"`{name}`" for name in names[:_NAMES_SHOWN_MAX])
-    more = ", …" if len(names) > _NAMES_SHOWN_MAX else ""
-    told = f"`{vocabulary.file}` has {listed}{more}" if names else f"`{vocabulary.file}` is empty"
-    return did_you_mean(tool, names) or told
 
 
 def calls_needing(

@@ -13,20 +13,14 @@ import msgspec
 
 from pbac.base.errors import PbacError
 from pbac.base.json import JsonError, decode
-from pbac.base.suggest import did_you_mean
-from pbac.cli.known_tools import fill_in
-from pbac.cli.tiers import require_declared
-from pbac.model.request import ACTOR_FIELDS, FIELDS, ISSUE, OPEN_ROOTS, DecisionRequest
+from pbac.model.request import FIELDS, DecisionRequest
 from pbac.pdp.moments import parse_duration, parse_moment
+from pbac.pdp.request_tree import ROOTS, read_request, require_roots
 
 if TYPE_CHECKING:
     from pbac.cli.policy_files import Policies
-    from pbac.pdp.policy_set import PolicySet
 
-ROOTS = tuple(root for root in FIELDS if root != "data")
-ISSUANCE_HELP = "`pbac explain --issue SCOPE`, or `issue SCOPE => permit` in a test"
 _TEXTUAL = frozenset({"string", "version", "tier", "date", "address"})
-_CALL_FIELDS = (*FIELDS["call"], "resource", "prompt")
 
 
 def request_options(function: Callable[..., Any]) -> Callable[..., Any]:
@@ -56,42 +50,13 @@ def request_of(policies: Policies, *, tool_needed: bool = True, **options: Any) 
     Raises:
         PbacError: with what to write instead.
     """
-    policy_set = policies.policy_set
     if options["file"] is None and options["tool"] is None and tool_needed:
         raise click.UsageError("describe a request: --request FILE, or --tool NAME and more")
     roots = _plain() if options["file"] is None else _read(options["file"])
     _overlay(roots, options)
     for setting in options["settings"]:
         _set(roots, setting)
-    _check_names(roots)
-    _fill_in_call(roots["call"], policies)
-    tier = roots["agent"].get("tier")
-    if type(tier) is str:  # a misspelt one would be denied everything, which looks like an answer
-        require_declared(tier, policy_set.tiers)
-    if roots["call"].get("method") == ISSUE:
-        raise PbacError("a request for a token cannot be decided by itself", help=ISSUANCE_HELP)
-    return DecisionRequest(**roots)
-
-
-def _check_names(roots: Mapping[str, Any]) -> None:
-    """A misspelt field would be one more that is missing, and nobody would know."""
-    for root, fields in roots.items():
-        if root not in OPEN_ROOTS:
-            known = _CALL_FIELDS if root == "call" else tuple(FIELDS[root])
-            _check_fields(root, fields or {}, known)
-    actors = (roots.get("chain") or {}).get("actors")
-    for actor in actors if type(actors) is list else ():
-        if type(actor) is dict:
-            _check_fields("an actor", actor, tuple(ACTOR_FIELDS))
-
-
-def _check_fields(owner: str, fields: Mapping[str, Any], known: tuple[str, ...]) -> None:
-    for name in fields:
-        if name not in known:
-            told = owner if owner.startswith("an ") else f"`{owner}`"
-            listed = ", ".join(f"`{each}`" for each in known)
-            help_ = did_you_mean(name, known) or f"it has {listed}"
-            raise PbacError(f"{told} has no field `{name}`", help=help_)
+    return read_request(roots, policies.policy_set, policies.servers)
 
 
 def _read(file: Path) -> dict[str, Any]:
@@ -103,22 +68,7 @@ def _read(file: Path) -> dict[str, Any]:
         raise PbacError(f"`{file}` cannot be read: {reason}") from None
     except JsonError as error:
         raise PbacError(f"`{file}`: {error.message}", help=error.help) from None
-    _check_roots(roots, file)
-    return {"agent": {}, "call": {}, **roots}
-
-
-def _check_roots(roots: Any, file: Path) -> None:
-    if type(roots) is not dict:
-        raise PbacError(f"`{file}` is no request", help='write `{"agent": {…}, "call": {…}}`')
-    for root, fields in roots.items():
-        if root == "data":
-            help_ = "documents belong to the policies: put them into `data/<name>.json` there"
-            raise PbacError("a request has no `data`", help=help_)
-        if root not in ROOTS:
-            help_ = did_you_mean(root, ROOTS) or f"it has {', '.join(ROOTS)}"
-            raise PbacError(f"a request has no `{root}`", help=help_)
-        if type(fields) is not dict and not (root == "user" and fields is None):
-            raise PbacError(f"`{root}` of a request is an object")
+    return {"agent": {}, "call": {}, **require_roots(roots, f"`{file}`")}
 
 
 def _plain() -> dict[str, Any]:
@@ -142,22 +92,6 @@ def _overlay(roots: dict[str, Any], options: Mapping[str, Any]) -> None:
         roots[root] = {**roots[root], **said}
     if options["arguments"] is not None:
         roots["args"] = _arguments(options["arguments"])
-
-
-def _fill_in_call(call: dict[str, Any], policies: Policies) -> None:
-    """What is plain about a tool: the server that policies are confined to, what it needs."""
-    asked = any(call.get(what) is not None for what in ("tool", "resource", "prompt"))
-    server = _only_server(policies.policy_set)
-    if asked and "server" not in call and server is not None:
-        call["server"] = server
-    fill_in(call, policies.servers)
-
-
-def _only_server(policy_set: PolicySet) -> str | None:
-    """The backend that packages are confined to, when it is one and named outright."""
-    named = {server for package in policy_set.program.packages for server in package.servers}
-    found = named.pop() if len(named) == 1 else None
-    return None if found is None or "*" in found else found
 
 
 def _arguments(text: str) -> dict[str, Any]:

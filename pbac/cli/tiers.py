@@ -2,26 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
 from pathlib import Path
 
 import click
-
-from pbac.base.errors import PbacError
-from pbac.base.suggest import did_you_mean
-
-
-def require_declared(tier: str, tiers: Sequence[str]) -> None:
-    """Refuse a tier that is not among these.
-
-    Raises:
-        PbacError: with the nearest one, or all of them.
-    """
-    if tier in tiers:
-        return
-    listed = ", ".join(f"`{each}`" for each in tiers)
-    known = f"tiers are {listed}" if listed else "these policies declare none"
-    raise PbacError(f"there is no tier `{tier}`", help=did_you_mean(tier, tiers) or known)
 
 
 def require_configured(tier: str, config: Path) -> None:
@@ -35,6 +18,7 @@ def require_configured(tier: str, config: Path) -> None:
     """
     from pbac.app.config import ConfigError, load_config
     from pbac.cli.policy_files import find_policy_set, load
+    from pbac.pdp.request_tree import require_declared
 
     try:
         folder = load_config(config).policy_directory

@@ -45,6 +45,7 @@ class Refusal(msgspec.Struct, frozen=True, kw_only=True):
         unknown: paths that could not be evaluated.
         scope: what to consent to, for `insufficient_scope`.
         withheld: the tool is hidden from this caller now, so no result form.
+        internal: what operators are told beside it, or "".
     """
 
     code: str
@@ -54,6 +55,7 @@ class Refusal(msgspec.Struct, frozen=True, kw_only=True):
     unknown: tuple[str, ...] = ()
     scope: str = ""
     withheld: bool = False
+    internal: str = ""
 
 
 def denied(decision: Decision, *, withheld: bool) -> Refusal:

@@ -119,7 +119,7 @@ def rule(gateway: Gateway, policy_set: PolicySet, caller: Caller, call: ToolCall
         refusal = (
             _refuse_by_scope(principal, tool, call, decision)
             or _refuse_by_policy(policy_set, principal, tool, request, decision)
-            or _refuse_by_arguments(policy_set, tool, request)
+            or refuse_by_arguments(policy_set, tool, request)
             or _refuse_by_duties(gateway, plan, request)
         )
         if refusal is None:
@@ -163,9 +163,10 @@ def _refuse_by_policy(
     return denied(decision, withheld=not listed)
 
 
-def _refuse_by_arguments(
+def refuse_by_arguments(
     policy_set: PolicySet, tool: Tool, request: DecisionRequest
 ) -> Refusal | None:
+    """What the tool's schema has against the arguments that were decided on."""
     complaint = tool.arguments.complaint(request.args, arguments_read(policy_set, request))
     if complaint is None:
         return None
@@ -199,7 +200,11 @@ def _record(gateway: Gateway, caller: Caller, ruling: Ruling, decision_id: str) 
         protocol=caller.wire.version,
         arguments=gateway.digest_arguments(ruling.request.args),
     )
-    refusal = ruling.refusal
+    return as_refused(record, ruling.refusal)
+
+
+def as_refused(record: DecisionRecord, refusal: Refusal | None) -> DecisionRecord:
+    """The record of a decision, of the enforcement point's where policy permitted."""
     if refusal is None or refusal.code == "policy_denied":
         return record
     return replace(
@@ -209,6 +214,7 @@ def _record(gateway: Gateway, caller: Caller, ruling: Ruling, decision_id: str) 
         rules=refusal.rules,
         unknown=refusal.unknown,
         reason=refusal.message,
+        internal=refusal.internal or record.internal,
     )
 
 

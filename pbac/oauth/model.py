@@ -124,7 +124,10 @@ class Publisher(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class ResourceServer(msgspec.Struct, frozen=True, kw_only=True):
-    """Who may introspect, and tokens for which resource. `secret_hash` is SHA-256."""
+    """Who may introspect, tokens for which resource, and ask for decisions.
+
+    `secret_hash` is SHA-256.
+    """
 
     id: str
     secret_hash: bytes

@@ -25,7 +25,6 @@ from typing import Any, Literal
 
 from msgspec.structs import replace
 
-from pbac.base.limits import ANSWERS_KEPT_MAX
 from pbac.base.lookalikes import Names
 from pbac.lang.evaluate.interpret import outcomes
 from pbac.lang.evaluate.truth import Truth
@@ -46,20 +45,21 @@ def decide(policy_set: PolicySet, request: DecisionRequest) -> Decision:
     Total: a defect of ours is a denial with its traceback inside.
     """
     try:
-        if request.chain.get("actors", NOBODY) != NOBODY:  # written out: most requests end here
+        chain = request.chain
+        if "actors" in chain and chain["actors"] != NOBODY:  # written out: most requests end here
             request = narrowed(request, policy_set.tiers)
         call = request.call
         try:
-            plan = policy_set.index.plans[
-                call["method"], call["server"], call["tool"], call["scope"], request.agent["tier"]
-            ]
+            plan = policy_set.index.tables[call["method"]][call["server"]][request.agent["tier"]][
+                call["scope"]
+            ][call["tool"]]
         except (KeyError, TypeError):  # not kept yet, or a part is missing or not even a name
             plan = _find_plan(policy_set, request)
-        applied = plan.ask(request, policy_set.data)
-        answer = plan.answers.get(applied)
-        if answer is None:
-            answer = _answer(policy_set, request, plan, applied)
-        return _with_shadows(policy_set, request, plan, answer) if plan.shadows else answer
+        applied = plan.rules(request, policy_set.data, plan.given)
+        try:
+            return plan.answers[applied]
+        except KeyError:
+            return _answer(policy_set, request, plan, applied)
     except Exception:  # noqa: BLE001 - told in full by the answer, and never "no opinion"
         return fault(policy_set, request)
 
@@ -77,13 +77,14 @@ def _find_plan(policy_set: PolicySet, request: DecisionRequest) -> Plan:
 
 
 def _answer(policy_set: PolicySet, request: DecisionRequest, plan: Plan, applied: int) -> Decision:
-    """The decision that follows from the rules that applied; kept when it may be."""
+    """The decision that follows from the rules that applied; kept when it is for these alone."""
     rules = plan.chosen(applied)
-    if applied & DOUBT:
-        return _decision(policy_set, rules, united(blamed(policy_set, request, rules)))
-    answer = _decision(policy_set, rules, ())
-    if len(plan.answers) < ANSWERS_KEPT_MAX:
-        plan.answers[applied] = answer
+    unknown = united(blamed(policy_set, request, rules)) if applied & DOUBT else ()
+    answer = _decision(policy_set, rules, unknown)
+    if plan.shadows:
+        return _with_shadows(policy_set, request, plan, answer)
+    if not applied & DOUBT:
+        plan.keep(applied, answer)
     return answer
 
 

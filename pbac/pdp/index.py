@@ -44,6 +44,11 @@ Key: TypeAlias = tuple[Any, Any, Any, Any, Any]
 """Method, server, tool and scope of the call, tier of the agent; None for what is missing."""
 
 
+Tables: TypeAlias = dict[Any, dict[Any, dict[Any, dict[Any, dict[Any, Plan]]]]]
+"""The same by method, server, tier, scope and tool: what there are few of comes first, so that it
+stays in the processor's cache, and no key has to be built and compared."""
+
+
 def key_of(request: DecisionRequest) -> Key:
     """The key of a call."""
     call = request.call.get
@@ -71,6 +76,7 @@ class Index:
         self.tiers = tiers
         self.data = data
         self.plans: dict[Key, Plan] = {}
+        self.tables: Tables = {}
         self._same: dict[tuple[Candidates, ...], Plan] = {}
         self.lock: AbstractContextManager[Any] = previous.lock if previous else RLock()
         self._functions = Functions(self.lock)
@@ -89,8 +95,12 @@ class Index:
             return self._plan(key)
         if len(self.plans) >= INDEX_KEYS_MAX:
             self.plans.clear()
+            self.tables.clear()
         # Names that many keys share are then the same object, and comparing them is free.
         plan = self.plans[tuple(map(_interned, key))] = self._plan(key)  # type: ignore[index]
+        method, server, tool, scope, tier = key
+        by_server = self.tables.setdefault(method, {}).setdefault(server, {})
+        by_server.setdefault(tier, {}).setdefault(scope, {})[tool] = plan
         return plan
 
     def _plan(self, key: Key) -> Plan:

@@ -1,10 +1,10 @@
 """Plans: what a decision has to look at, and the two ways to ask it.
 
-A plan is asked by one generated function for all of its rules: roots and fields of the request are
-read once, clauses that the key settles are gone, and the answer is an integer. Plans whose rules
-have the same shapes share the code of that function (see `generate`). The order of rules means
-nothing (Law 1), so they are asked in the order of their shapes, which makes most plans of a large
-policy set alike.
+A plan is asked by one generated function for all of its rules: clauses that the key settles are
+gone, and the answer is an integer. A function is about shapes of rules and has slots for more of
+them than one plan needs, so plans share a few (see `lang.generate.plans`); a plan has what is given
+for the slots. The order of rules means nothing (Law 1), so they are asked in the order of their
+shapes.
 
 With more than `PLAN_SHAPES_MAX` shapes a plan asks its rules one by one: compiling so much would
 hold up everybody else. It is also how a fault is explained. Both ways give the same answer.
@@ -12,34 +12,35 @@ hold up everybody else. It is also how a fault is explained. Both ways give the 
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Callable, Hashable, Mapping
 from contextlib import AbstractContextManager
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from itertools import groupby
-from types import CodeType
 from typing import Any, Final, TypeAlias
 
-from pbac.base.limits import PLAN_SHAPES_MAX
+from pbac.base.limits import ANSWER_NAMES_KEPT_MAX, ANSWERS_KEPT_MAX, PLAN_SHAPES_MAX
 from pbac.base.lookalikes import Names, names_of
 from pbac.lang import nodes
 from pbac.lang.evaluate.arguments import arguments_of
-from pbac.lang.generate.generate import (
+from pbac.lang.generate.generate import Question, Shape, shape_of
+from pbac.lang.generate.plans import (
+    ABSENT,
+    Form,
     Group,
-    Question,
-    Shape,
-    constants_of,
-    generate_plan,
-    plan_code,
+    Rules,
+    given_for,
+    plan_function,
     screen_for,
-    shape_of,
 )
 from pbac.lang.generate.screens import Screen
-from pbac.lang.program import DOUBT, Ask, CompiledRule, Data, bit_of
+from pbac.lang.program import DOUBT, CompiledRule, Data, Prepared, bit_of
 from pbac.model.decision import Decision
 from pbac.model.request import DecisionRequest
 
 SCREENED_RULES_MIN: Final = 4
-"""Rules of a shape in one plan, from which on a test for all of them pays."""
+"""Rules of a shape in one plan, from which on a screen before them pays."""
+SLOTS_MAX: Final = 48
+"""Up to so many slots functions are shared; passing one by takes a few nanoseconds."""
 
 ASKED: Final = {"forbid": "forbids", "permit": "permits", "require": "requires"}
 PARTS: Final = (*ASKED.values(), "shadows", "beyond")
@@ -86,74 +87,115 @@ class Higher:
     help: str
 
 
+class _Common(Prepared):
+    """What constants of rules become, the same for all packages: less memory to touch."""
+
+    def __init__(self, own: Prepared, made: dict[tuple[object, ...], object]) -> None:
+        self.own, self.made = own, made
+
+    def get(self, key: tuple[object, ...], make: Callable[[], object]) -> object:
+        """What the first package to ask has."""
+        if key not in self.made:
+            self.made[key] = self.own.get(key, make)
+        return self.made[key]
+
+
+_Slot: TypeAlias = tuple[int, Form]
+"""The number of a shape, and the form of the group."""
+
+
 class Functions:
     """The functions of plans, with what they share. Only grows, by what can be made again.
 
-    `lock`: of whoever makes something that is shared.
+    `lock`: of whoever adds to it; whoever decides with a plan that is prepared need not wait.
     """
 
     def __init__(self, lock: AbstractContextManager[Any]) -> None:
         self.lock = lock
+        self._begin()
+
+    def _begin(self) -> None:
         self._shapes: dict[Candidate, Shape] = {}
-        self._numbers: dict[str, int] = {}
-        self._codes: dict[tuple[tuple[int, tuple[bool, bool]], ...], CodeType] = {}
+        self._numbers: dict[Hashable, int] = {}
+        self._firsts: list[Question] = []
         self._screens: dict[int, Screen | None] = {}
-        self._constants: dict[Candidates, object] = {}
+        self._given: dict[Candidates, object] = {}
+        self._made: list[tuple[tuple[_Slot, ...], Rules]] = []
+        self._prepared: dict[tuple[object, ...], object] = {}
+        self._names_kept = 0
 
     def __len__(self) -> int:
         return len(self._shapes)
 
     def clear(self) -> None:
         """Forgets everything; functions that were handed out stay good."""
-        self._shapes.clear()
-        self._numbers.clear()
-        self._codes.clear()
-        self._screens.clear()
-        self._constants.clear()
+        with self.lock:
+            self._begin()
+
+    def spare(self, names: int) -> bool:
+        """Is there room for a decision with so many rules? Then it is taken."""
+        self._names_kept += names
+        return self._names_kept <= ANSWER_NAMES_KEPT_MAX
 
     def in_order(self, part: Candidates) -> Candidates:
         """Candidates of one effect in the order of their shapes."""
         return tuple(sorted(part, key=self._number))
 
-    def generate(self, candidates: Candidates) -> Ask | None:
-        """The function that asks them; None when they have too many shapes."""
+    def generate(self, candidates: Candidates) -> tuple[Rules, tuple[object, ...]] | None:
+        """The function that asks them, with what it is given; None for too many shapes."""
         groups = {number: tuple(group) for number, group in groupby(candidates, key=self._number)}
         if len(groups) > PLAN_SHAPES_MAX:
             return None
-        made = [
-            Group(
-                first=group[0].question(),
-                many=len(group) > 1,
-                screened=self._screen(number, group) is not None,
-            )
-            for number, group in groups.items()
+        wanted = {(number, self._form(number, group)): group for number, group in groups.items()}
+        slots, rules = self._function(frozenset(wanted))
+        given = [
+            self._constants(slot, wanted[slot]) if slot in wanted else ABSENT for slot in slots
         ]
-        key = tuple(zip(groups, ((one.many, one.screened) for one in made), strict=True))
-        if key not in self._codes:
-            self._codes[key] = plan_code(made)
-        given = [self._constants_of(number, group) for number, group in groups.items()]
-        return generate_plan(self._codes[key], given)
+        return rules, tuple(given)
 
-    def _constants_of(self, number: int, group: Candidates) -> object:
+    def _function(self, wanted: frozenset[_Slot]) -> tuple[tuple[_Slot, ...], Rules]:
+        """One that has these slots: of those there are, or the last one with them added."""
+        for slots, rules in reversed(self._made):
+            if wanted.issubset(slots):
+                return slots, rules
+        last = frozenset(self._made[-1][0] if self._made else ())
+        every = wanted | last if len(wanted | last) <= SLOTS_MAX else wanted
+        slots = tuple(sorted(every, key=self._place))
+        groups = [Group(first=self._firsts[number], form=form) for number, form in slots]
+        self._made.append((slots, plan_function(groups)))
+        return self._made[-1]
+
+    def _place(self, slot: _Slot) -> tuple[int, _Slot]:
+        number, _ = slot
+        return list(ASKED).index(self._firsts[number].rule.effect), slot
+
+    def _constants(self, slot: _Slot, group: Candidates) -> object:
         """Of candidates with one shape: the same object for all plans that ask the same."""
-        if group not in self._constants:
+        if group not in self._given:
+            number, form = slot
             shapes = [self._shapes[each] for each in group]
-            self._constants[group] = constants_of(shapes, self._screen(number, group))
-        return self._constants[group]
+            screen = self._screens[number] if form == "many" else None
+            self._given[group] = given_for(shapes, form, screen)
+        return self._given[group]
 
-    def _screen(self, number: int, group: Candidates) -> Screen | None:
-        """The screen of a shape, where there are enough rules for one."""
+    def _form(self, number: int, group: Candidates) -> Form:
+        """Many are screened where their shape can be."""
         if len(group) < SCREENED_RULES_MIN:
-            return None
+            return "some" if len(group) > 1 else "one"
         if number not in self._screens:
-            self._screens[number] = screen_for(group[0].question())
-        return self._screens[number]
+            self._screens[number] = screen_for(self._firsts[number])
+        return "some" if self._screens[number] is None else "many"
 
     def _number(self, candidate: Candidate) -> int:
         """Of its shape."""
         if candidate not in self._shapes:
-            self._shapes[candidate] = shape_of(candidate.question())
-        return self._numbers.setdefault(self._shapes[candidate].text, len(self._numbers))
+            question = candidate.question()
+            common = _Common(question.materials.prepared, self._prepared)
+            question = replace(question, materials=replace(question.materials, prepared=common))
+            self._shapes[candidate] = shape = shape_of(question)
+            if self._numbers.setdefault(shape.key, len(self._firsts)) == len(self._firsts):
+                self._firsts.append(question)
+        return self._numbers[self._shapes[candidate].key]
 
 
 class Plan:
@@ -166,14 +208,14 @@ class Plan:
         beyond: permits for such calls that the key rules out; `higher`: the tiers they are for,
             lowest first.
         candidates: forbids, permits and requires in the order of their bits.
-        ask: the rules that a decision follows from (Law 1): forbids alone, or permits and then
-            requires, or 0.
+        rules: asks which rules a decision follows from (Law 1): forbids alone, or permits and then
+            requires, or 0. `given` is its third argument, prepared with it when first asked.
         answers: decisions already built, by what they followed from; see `engine`.
     """
 
     __slots__ = (
-        "_arguments", "_functions", "answers", "ask", "beyond", "candidates", "forbids", "higher",
-        "permits", "requires", "shadows",
+        "_arguments", "_functions", "answers", "beyond", "candidates", "forbids", "given", "higher",
+        "permits", "requires", "rules", "shadows",
     )  # fmt: skip
 
     def __init__(
@@ -183,7 +225,8 @@ class Plan:
         self.shadows, self.beyond = parts["shadows"], parts["beyond"]
         self.higher = higher
         self.candidates = self.forbids + self.permits + self.requires
-        self.ask: Ask = self.ask_at_first if self.candidates else _nothing_applies
+        self.rules: Rules = self._rules_at_first
+        self.given: tuple[object, ...] = ()
         self.answers: dict[int, Decision] = {}
         self._functions = functions
         self._arguments: Names | None = None
@@ -206,14 +249,36 @@ class Plan:
             bits ^= lowest
         return tuple(found)
 
-    def ask_at_first(self, request: DecisionRequest, data: Data) -> int:
-        """`ask`, which is prepared by that: who only lists tools need not wait for it."""
+    def keep(self, applied: int, answer: Decision) -> None:
+        """Keeps a decision that follows from these rules alone: a few, then as many as fit."""
+        if len(self.answers) < ANSWERS_KEPT_MAX or self._functions.spare(1 + len(answer.rules)):
+            self.answers[applied] = answer
+
+    def ask(self, request: DecisionRequest, data: Data) -> int:
+        """What `rules` says."""
+        return self.rules(request, data, self.given)
+
+    def _rules_at_first(self, request: DecisionRequest, data: Data, _: object) -> int:
+        """`rules`, prepared by being asked: who only lists tools need not wait for it."""
         with self._functions.lock:
-            if self.ask == self.ask_at_first:  # no other thread was first
-                parts = map(self._functions.in_order, (self.forbids, self.permits, self.requires))
-                self.candidates = tuple(candidate for part in parts for candidate in part)
-                self.ask = self._functions.generate(self.candidates) or self.ask_singly
+            self._prepare(request, data)
         return self.ask(request, data)
+
+    def _prepare(self, request: DecisionRequest, data: Data) -> None:
+        if self.rules != self._rules_at_first:
+            return  # by another thread, while this one waited
+        parts = map(self._functions.in_order, (self.forbids, self.permits, self.requires))
+        self.candidates = tuple(candidate for part in parts for candidate in part)
+        if all(candidate.settled for candidate in self.candidates):
+            applied = self.ask_singly(request, data)
+            self.rules = lambda _request, _data, _given: applied
+        else:
+            made = self._functions.generate(self.candidates)
+            rules, self.given = made or (self._rules_singly, ())
+            self.rules = rules  # last: whoever decides meanwhile reads it first
+
+    def _rules_singly(self, request: DecisionRequest, data: Data, _: object) -> int:
+        return self.ask_singly(request, data)
 
     def ask_singly(self, request: DecisionRequest, data: Data) -> int:
         """`ask`, rule by rule."""
@@ -230,7 +295,3 @@ class Plan:
                 found = candidate.ask(request, data)
                 applied |= bit_of(number) | found & DOUBT if found else 0
         return applied
-
-
-def _nothing_applies(_request: DecisionRequest, _data: Data) -> int:
-    return 0

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import asyncio
 import re
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Mapping
 from typing import Any, Final, NamedTuple, TypeAlias
 
 from aiohttp import hdrs, web
@@ -70,10 +70,10 @@ def routes(service: Issuance, trusted_proxies: tuple[Network, ...]) -> list[web.
     """The routes of the token service and of discovery."""
 
     async def authorization_server(_request: web.Request) -> web.Response:
-        return _document(metadata.authorization_server(service.issuer, service.known_scopes()))
+        return document(metadata.authorization_server(service.issuer, service.known_scopes()))
 
     async def protected_resource(_request: web.Request) -> web.Response:
-        return _document(
+        return document(
             metadata.protected_resource(service.resource, service.issuer, service.known_scopes())
         )
 
@@ -98,8 +98,8 @@ def _handler(
             answer = await endpoint.action(
                 service,
                 OAuthRequest(
-                    body=await _read_body(request, endpoint.media_type),
-                    authorization=_authorization(request),
+                    body=await read_body(request, endpoint.media_type, OAUTH_BODY_BYTES_MAX),
+                    authorization=authorization_of(request),
                     ip=address_of(request, trusted_proxies),
                 ),
             )
@@ -115,7 +115,7 @@ def _handler(
     return handle
 
 
-async def _read_body(request: web.Request, media_type: str) -> bytes:
+async def read_body(request: web.Request, media_type: str, bytes_max: int) -> bytes:
     """The body, of this media type in UTF-8, within its bounds of bytes and seconds."""
     if request.query_string:
         raise OAuthError("invalid_request", "send parameters in the body, not in the address")
@@ -128,14 +128,14 @@ async def _read_body(request: web.Request, media_type: str) -> bytes:
         async with asyncio.timeout(REQUEST_BODY_SECONDS_MAX):
             async for chunk in request.content.iter_any():
                 body += chunk
-                if len(body) > OAUTH_BODY_BYTES_MAX:
-                    raise OAuthError("body_too_large", f"more than {OAUTH_BODY_BYTES_MAX} bytes")
+                if len(body) > bytes_max:
+                    raise OAuthError("body_too_large", f"more than {bytes_max} bytes")
     except TimeoutError:
         raise OAuthError("body_too_slow") from None
     return bytes(body)
 
 
-def _authorization(request: web.Request) -> str | None:
+def authorization_of(request: web.Request) -> str | None:
     """The one `Authorization` header; two would let two readers authenticate two clients."""
     values = request.headers.getall(hdrs.AUTHORIZATION, [])
     if len(values) > 1:
@@ -143,17 +143,22 @@ def _authorization(request: web.Request) -> str | None:
     return values[0] if values else None
 
 
-def _document(value: dict[str, Any]) -> web.Response:
+def document(value: Mapping[str, Any]) -> web.Response:
+    """What anybody may read about this server, and should ask for again."""
     response = _response(200, encode(value))
     response.headers[hdrs.CACHE_CONTROL] = "no-cache"  # the scopes follow the tools
     return response
 
 
 def _refusal(error: OAuthError) -> web.Response:
-    response = _response(error.wire.status, encode(render_error(error)))
-    if error.wire.status == 401:  # RFC 6749 5.2, RFC 9110 15.5.2
+    return challenged(_response(error.wire.status, encode(render_error(error))))
+
+
+def challenged(response: web.Response) -> web.Response:
+    """The same refusal with what its status asks for: a challenge, or a time to come again."""
+    if response.status == 401:  # RFC 6749 5.2, RFC 9110 15.5.2
         response.headers[hdrs.WWW_AUTHENTICATE] = _CHALLENGE
-    elif error.wire.status in (429, 503):
+    elif response.status in (429, 503):
         response.headers[hdrs.RETRY_AFTER] = "1"
     return response
 

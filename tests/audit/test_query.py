@@ -103,6 +103,9 @@ def test_a_row_tells_who_did_what_and_why():
     assert line.what == "github.get_pull_request"
     assert line.note == "by github.read; unknown args.x; someone else has to merge"
     assert line.time == "2023-11-14T22:13:20.000Z"
+    asked = decision("b", door="authzen", asked_by="edge")
+    (entry,) = newest(backwards(asked), Selection(Wanted()), 1)
+    assert row(entry).note == "by github.read; asked by edge"
 
 
 @pytest.mark.parametrize(

@@ -12,6 +12,7 @@ from hypothesis import strategies as st
 
 from pbac.audit import redact
 from pbac.audit.record import (
+    ESSENTIAL,
     GatewayRecord,
     OutcomeRecord,
     PolicyRecord,
@@ -200,6 +201,7 @@ def test_what_can_not_be_cut_enough_keeps_the_essentials(monkeypatch):
     assert found["cut"] is True
     assert found["decision_id"] == "d_" + "0" * 32
     assert found["effect"] == "deny"
+    assert {"door", "asked_by"} <= set(ESSENTIAL)
 
 
 anything = st.recursive(

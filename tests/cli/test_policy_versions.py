@@ -173,7 +173,7 @@ def test_every_bundle_that_is_kept_counts(there):
     store.close()
 
 
-@pytest.mark.parametrize("named", ["zz", "", "99", "sha256:"])
+@pytest.mark.parametrize("named", ["zz", "", "99", "sha256:", "9" * 40, "²"])
 def test_names_of_no_version(there, named):
     pbac("publish")
     refused("show", named, code="version_unknown")

@@ -27,9 +27,17 @@ OPEN = {
     ("GET", "/.well-known/oauth-authorization-server"): 200,
     ("GET", "/.well-known/oauth-protected-resource"): 200,
     ("GET", "/.well-known/oauth-protected-resource/mcp"): 200,
+    ("GET", "/.well-known/authzen-configuration"): 200,
     ("GET", "/authorize"): 400,
 }
 """Routes that ask for nobody's credential, and what they answer to an empty request."""
+
+POINTS = {
+    ("POST", "/access/v1/evaluation"),
+    ("POST", "/access/v1/evaluations"),
+    ("POST", "/v1/data/pbac/decision"),
+}
+"""Routes for enforcement points, which have to say who they are before anything is read."""
 
 CLIENTS = {
     ("POST", "/register"): {400},
@@ -139,7 +147,10 @@ def expected_without_credential(route):
 
 def test_every_route_is_known_to_be_open_or_asks_who_is_there(walked):
     world, routes = walked
-    assert set(routes) >= OPEN.keys() | CLIENTS.keys() | {("POST", "/mcp"), ("DELETE", "/mcp")}
+    assert set(routes) >= OPEN.keys() | CLIENTS.keys() | POINTS | {
+        ("POST", "/mcp"),
+        ("DELETE", "/mcp"),
+    }
     for method, path in routes:
         answer = ask(world, method, path, headers=media(path))
         assert answer.status in expected_without_credential((method, path)), (method, path)
@@ -233,7 +244,7 @@ def test_no_route_reads_a_body_without_end(walked):
             answer = ask(world, method, path, headers={**media(path), **bearer}, body=body)
         except (BrokenPipeError, ConnectionResetError):
             continue  # refused before everything was sent
-        assert answer.status == 413, path
+        assert answer.status == (401 if (method, path) in POINTS else 413), path
 
 
 def test_forms_of_another_site_are_refused(walked):

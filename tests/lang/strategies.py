@@ -13,7 +13,8 @@ from hypothesis import strategies as st
 from pbac.base.source import NOWHERE
 from pbac.lang import nodes
 from pbac.lang.evaluate.functions import FUNCTIONS
-from pbac.lang.generate.generate import Group, constants_of, generate_plan, plan_code, shape_of
+from pbac.lang.generate import plans
+from pbac.lang.generate.generate import shape_of
 from pbac.model.request import DecisionRequest
 
 TIERS = ("read_only", "ci_agent", "developer", "trusted")
@@ -461,9 +462,19 @@ def plan_function(questions):
     shapes = [shape_of(question) for question in questions]
     groups = []
     for number, shape in enumerate(shapes):
-        if groups and groups[-1][-1][1].text == shape.text:
+        if groups and groups[-1][-1][1].key == shape.key:
             groups[-1].append((number, shape))
         else:
             groups.append([(number, shape)])
-    code = plan_code([Group(first=questions[group[0][0]], many=len(group) > 1) for group in groups])
-    return generate_plan(code, [constants_of([shape for _, shape in group]) for group in groups])
+    forms = ["some" if len(group) > 1 else "one" for group in groups]
+    given = [
+        plans.given_for([shape for _, shape in group], form, None)
+        for group, form in zip(groups, forms, strict=True)
+    ]
+    rules = plans.plan_function(
+        [
+            plans.Group(first=questions[group[0][0]], form=form)
+            for group, form in zip(groups, forms, strict=True)
+        ]
+    )
+    return lambda request, data: rules(request, data, tuple(given))

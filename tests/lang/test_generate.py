@@ -16,14 +16,8 @@ from pbac.lang import nodes
 from pbac.lang.evaluate.interpret import truth
 from pbac.lang.evaluate.truth import Truth
 from pbac.lang.generate import emit, generate, runtime
-from pbac.lang.generate.generate import (
-    Group,
-    Question,
-    generate_rule,
-    shape_of,
-    write_plan,
-    write_rule,
-)
+from pbac.lang.generate.generate import Question, generate_rule, shape_of, write_rule
+from pbac.lang.generate.plans import Group, plan_function, write_plan
 from pbac.lang.places import Places
 from pbac.lang.program import DOUBT, Materials, bit_of
 
@@ -44,10 +38,11 @@ def code_of(written):
     return ast.unparse(ast.fix_missing_locations(written.tree))
 
 
-def plan_of(*rules, many=(), tiers=()):
-    """The tree of a plan of these rules, each of another shape; `many` of some of them."""
+def plan_of(*rules, some=(), tiers=()):
+    """The tree of a plan of these rules, each of another shape; of `some` there are several."""
     given = questions(*rules, tiers=tiers)
-    return write_plan([Group(first=q, many=n in many) for n, q in enumerate(given)])
+    forms = ["some" if number in some else "one" for number in range(len(given))]
+    return write_plan([Group(first=q, form=form) for q, form in zip(given, forms, strict=True)])
 
 
 def test_a_rule_reads_like_what_it_means(make):
@@ -59,12 +54,11 @@ def rules(request, data, g0=g0):
     applied = 0
     r1 = request.args
     r2 = r1.get('amount', 0)
-    r3 = r2.__class__
+    r3 = kind(r2)
     r4 = r3 is integer or r3 is decimal
     if not (r4 and (not r2 > g0)):
         applied |= 2
-    if applied:
-        if applied & 2 and (not (r4 and r2 > g0)):
+        if not (r4 and r2 > g0):
             applied |= 1
     return applied
 """.strip()
@@ -78,53 +72,58 @@ def test_a_plan_reads_like_law_one(make):
         "permit", make.for_tier(">=", "developer"), make.when(make.op("<=", "$args.amount", 500))
     )
     settled, require = make.rule("permit"), make.rule("require", make.when("$args.x"))
-    written = plan_of(forbid, permit, settled, require, many=(1, 2), tiers=make.TIERS)
+    written = plan_of(forbid, permit, settled, require, some=(1, 2), tiers=make.TIERS)
     assert code_of(written) == (
         """
-def rules(request, data, g0=g0, p1=p1, p2=p2, p3=p3):
+def rules(request, data, given):
     applied = 0
-    r1 = request.args
-    r2 = r1.get('amount', 0)
-    r3 = r2.__class__
-    r4 = r3 is integer or r3 is decimal
-    if not (r4 and (not r2 > g0)):
-        applied |= 2
-    if applied:
-        if applied & 2 and (not (r4 and r2 > g0)):
-            applied |= 1
-        return applied
-    r5 = request.agent
-    r6 = r5.get('tier')
-    r7 = r1.get('amount')
-    r8 = r7.__class__
-    r9 = r8 is integer or r8 is decimal
-    bit = 4
-    for g1, g2 in p1:
-        if r6 in g1 and (r9 and r7 <= g2):
+    bit = 2
+    g0, p1, p2, p3 = given
+    if g0 is not ...:
+        r1 = request.args
+        r2 = r1.get('amount', 0)
+        r3 = kind(r2)
+        r4 = r3 is integer or r3 is decimal
+        if not (r4 and (not r2 > g0)):
             applied |= bit
+            if not (r4 and r2 > g0):
+                applied |= 1
         bit += bit
-    for nothing in p2:
-        applied |= bit
+    if applied:
+        return applied
+    if p1 is not ...:
+        r1 = request.agent
+        r2 = r1.get('tier')
+        r3 = request.args
+        r4 = r3.get('amount')
+        r5 = kind(r4)
+        r6 = r5 is integer or r5 is decimal
+        for g1, g2 in p1:
+            if r2 in g1 and (r6 and r4 <= g2):
+                applied |= bit
+            bit += bit
+    if p2 is not ...:
+        for nothing in p2:
+            applied |= bit
+            bit += bit
+    if not applied:
+        return applied
+    if p3 is not ...:
+        r1 = request.args
+        r2 = r1.get('x', MISSING)
+        if not r2 is False:
+            applied |= bit
+            if not r2 is True:
+                applied |= 1
         bit += bit
-    first = bit
-    r10 = r1.get('x', MISSING)
-    if not r10 is False:
-        applied |= bit
-    bit += bit
-    bit = first
-    if applied & bit and (not r10 is True):
-        applied |= 1
-    bit += bit
     return applied
 """.strip()
     )
 
 
-def test_a_forbid_that_always_applies_leaves_nothing_else_to_ask(make):
+def test_a_forbid_that_always_applies_leaves_permits_unasked(make):
     forbids = make.rule("forbid"), make.rule("forbid", make.when("$args.x"))
-    permit = make.rule("permit", make.when("$args.y"))
-    assert "'y'" not in code_of(plan_of(*forbids, permit))
-    ask = make.plan_function(questions(*forbids, permit))
+    ask = make.plan_function(questions(*forbids, make.rule("permit", make.when("$args.y"))))
     assert ask(make.request(args={"x": False, "y": True}), {}) == bit_of(0)
     assert ask(make.request(args={}), {}) == bit_of(0) | bit_of(1) | DOUBT
 
@@ -162,7 +161,7 @@ def test_a_shape_is_what_rules_have_in_common_but_for_constants(make):
         return shape_of(question)
 
     first = shape("permit", "$args.n", 1)
-    assert first.text == shape("permit", "$args.n", 2.5).text
+    assert first.key == shape("permit", "$args.n", 2.5).key
     assert (first.constants, shape("permit", "$args.n", 2.5).constants) == ((1,), (2.5,))
     others = [
         shape("forbid", "$args.n", 1),
@@ -170,7 +169,7 @@ def test_a_shape_is_what_rules_have_in_common_but_for_constants(make):
         shape("permit", "$args.m", 1),
         shape("permit", "$args.n", "a"),
     ]
-    assert len({first.text, *(each.text for each in others)}) == 5
+    assert len({first.key, *(each.key for each in others)}) == 5
 
 
 def test_what_constants_become_is_made_once(make):
@@ -234,9 +233,9 @@ def test_a_permit_that_expires_asks_the_clock(make):
 def test_a_function_is_compiled_when_it_is_first_called(make, monkeypatch):
     (ask,) = asks(make.rule("permit", make.when("$args.x")))
     compiled = []
-    original = generate._compiled
+    original = generate.compiled
     monkeypatch.setattr(
-        generate, "_compiled", lambda *given: compiled.append(given) or original(*given)
+        generate, "compiled", lambda *given: compiled.append(given) or original(*given)
     )
     assert compiled == []
     for _ in range(3):
@@ -275,10 +274,10 @@ def test_names_from_a_policy_become_keys_and_nothing_else(make, name):
         ),
         make.rule("permit", make.for_names("kind", name), name=name),
     ]
-    tree = plan_of(*rules, many=(0, 2), tiers=(name,)).tree
+    tree = plan_of(*rules, some=(0, 2), tiers=(name,)).tree
     identifiers = {n.id for n in ast.walk(tree) if isinstance(n, ast.Name)}
     attributes = {n.attr for n in ast.walk(tree) if isinstance(n, ast.Attribute)}
-    allowed = {"request", "data", "applied", "bit", *runtime.NAMES}
+    allowed = {"request", "data", "given", "applied", "bit", *runtime.NAMES}
     assert {i for i in identifiers if not (i[0] in "vrgp" and i[1:].isdigit())} <= allowed
     assert attributes <= {"agent", "args", "get", "__class__"}
     ask = make.plan_function(questions(*rules, tiers=(name,)))
@@ -287,9 +286,9 @@ def test_names_from_a_policy_become_keys_and_nothing_else(make, name):
 
 def test_generated_modules_have_no_builtins(make):
     rule = make.rule("permit", make.when(make.op("matches", "$args.x", "a+")))
-    ask = make.plan_function(questions(rule))
-    assert ask.__globals__["__builtins__"] == {}
-    assert set(ask.__globals__) == {"__builtins__", *runtime.NAMES}, "nothing is left behind"
+    rules = plan_function([Group(first=question, form="one") for question in questions(rule)])
+    assert rules.__globals__["__builtins__"] == {}
+    assert set(rules.__globals__) == {"__builtins__", *runtime.NAMES}, "nothing is left behind"
 
 
 @pytest.mark.parametrize("value", [b"x", ("x",), 1j, ...])
@@ -313,6 +312,7 @@ def test_no_name_but_ours_can_be_emitted(identifier):
         lambda i: emit.multiply("bit", i),
         lambda i: emit.unpack([i, "g1"], "p1"),
         emit.double,
+        emit.there,
         lambda i: emit.assign(i, emit.constant(1)),
         lambda i: emit.include(i, emit.constant(1)),
         lambda i: emit.attribute(emit.name("data"), i),
@@ -442,42 +442,69 @@ def test_code_that_plans_share_has_no_place_in_any_of_their_files(make, shown):
 # --- many rules of a shape -----------------------------------------------------------------------
 
 
-def test_many_rules_of_a_shape_stand_behind_one_test(make):
-    forbids = [make.rule("forbid", make.when(make.op("<", "$args.n", n))) for n in range(1, 6)]
-    (first, *_) = questions(*forbids)
+def screened(make, effect, *conditions):
+    """The code for many rules with one of these conditions."""
+    (first, *_) = questions(*(make.rule(effect, make.when(each)) for each in conditions))
+    return code_of(write_plan([Group(first=first, form="many")]))
+
+
+def test_many_rules_of_a_shape_are_asked_as_a_set(make):
     assert (
-        code_of(write_plan([Group(first=first, many=True, screened=True)]))
+        screened(make, "forbid", make.op("<", "$args.n", 5))
         == """
-def rules(request, data, p0=p0):
+def rules(request, data, given):
     applied = 0
-    r1 = request.args
-    r2 = r1.get('n')
-    r3 = r2.__class__
-    r4 = r3 is integer or r3 is decimal
-    s0, t0, q0, w0 = p0
     bit = 2
-    if not (r4 and (not r2 < s0)):
-        found = 0
-        for one, g0 in t0:
-            if not (r4 and (not r2 < g0)):
-                found |= one
-        applied |= found * bit
-    bit *= w0
-    if applied:
-        bit = 2
-        for g0 in q0:
-            if applied & bit and (not (r4 and r2 < g0)):
+    p0, = given
+    if p0 is not ...:
+        r1 = request.args
+        r2 = r1.get('n')
+        r3 = kind(r2)
+        r4 = r3 is integer or r3 is decimal
+        t0, every, width = p0
+        found = t0(r2, 0) if r4 else every
+        if found:
+            applied |= found * bit
+            if found & (every ^ (t0(r2, 0) if r4 else 0)):
                 applied |= 1
-            bit += bit
-        return applied
+        bit *= width
     return applied
 """.strip()
     )
 
 
-def test_rules_that_demand_a_value_are_filed_by_it(make):
-    permits = [make.rule("permit", make.when(make.op("==", "$args.k", f"k{n}"))) for n in range(5)]
-    (first, *_) = questions(*permits)
-    code = code_of(write_plan([Group(first=first, many=True, screened=True)]))
-    assert "if one_of(r2, s0):" in code
-    assert "for one, g0 in t0.get(r2, ()):" in code
+def test_a_set_that_is_not_exact_is_asked_rule_by_rule(make):
+    both = make.and_(make.op("==", "$args.k", "k"), make.op("matches", "$args.x", "a+"))
+    assert (
+        screened(make, "permit", both)
+        == """
+def rules(request, data, given):
+    applied = 0
+    bit = 2
+    p0, = given
+    if p0 is not ...:
+        r1 = request.args
+        r2 = r1.get('k')
+        r3 = r1.get('x', MISSING)
+        t0, rules, every, width = p0
+        found = (t0(r2, 0) if kind(r2) in hashed else 0) & every
+        if found:
+            for one, g0, g1 in picked(found, rules):
+                if r2 == g0 and g1(r3) is True:
+                    applied |= one * bit
+        bit *= width
+    return applied
+""".strip()
+    )
+
+
+def test_what_cannot_be_looked_up_finds_nothing():
+    for value in ([], {}, None, True, [1]):
+        assert runtime.filed({1: 1}.get, value, 0) == 0
+    assert runtime.filed({1: 1}.get, 1.0, 0) == 1
+
+
+@pytest.mark.parametrize("bits", [0, 1, 4, 0b10110, 0b11111])
+def test_the_rules_of_a_set_are_picked(bits):
+    rules = tuple(range(5))
+    assert list(runtime.picked(bits, rules)) == [n for n in rules if bits >> n & 1]

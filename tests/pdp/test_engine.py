@@ -294,12 +294,12 @@ def test_a_tier_is_said_to_help_only_when_it_would(ask, text, help_):
 def test_a_defect_of_ours_is_a_denial_that_carries_its_traceback(oracle):
     policy_set = oracle.policies("permit p on any when agent.verified")
 
-    def broken(_request, _data):
+    def broken(*_):
         raise ZeroDivisionError("a defect")
 
     (rule,) = policy_set.rules
     policy_set = oracle.of_rules([replace(rule, ask=broken)])
-    policy_set.index.find(key_of(oracle.request())).ask = broken
+    policy_set.index.find(key_of(oracle.request())).rules = broken
     decision = decide(policy_set, oracle.request())
     assert (decision.effect, decision.cause) == (Effect.DENY, Cause.ENGINE_FAULT)
     assert "ZeroDivisionError: a defect" in decision.internal

@@ -29,13 +29,18 @@ def test_a_plan_gets_its_function_when_it_is_first_asked(oracle):
     policy_set = oracle.policies("permit p on any when args.a == 1")
     asked = oracle.request(args={"a": 1})
     plan = policy_set.index.find(key_of(asked))
-    assert plan.ask == plan.ask_at_first
+    assert plan.rules == plan._rules_at_first
     assert decide(policy_set, asked).permitted
-    assert plan.ask != plan.ask_at_first
+    assert plan.rules != plan._rules_at_first
 
 
-def test_plans_of_the_same_shapes_share_their_code(oracle):
-    policy_set = oracle.policies(
+LETTERS = (("a", ""), ("b", "b"), ("c", "cd"), ("d", "efg"), ("e", "e"))
+
+
+@pytest.fixture
+def lettered(oracle):
+    """Tools with one, two and three permits of a shape, and one with another."""
+    return oracle.policies(
         """
         permit a on tool get_a when args.n < 1
         permit b on tool get_b when args.n < 2
@@ -47,14 +52,33 @@ def test_plans_of_the_same_shapes_share_their_code(oracle):
         permit h on tool get_e when args.m < 8
         """
     )
-    codes = {}
-    for letter, applied in (("a", ""), ("b", "b"), ("c", "cd"), ("d", "efg"), ("e", "e")):
+
+
+def functions_of(oracle, policy_set):
+    """What each tool is asked by, its decision checked."""
+    found = {}
+    for letter, applied in LETTERS:
         asked = oracle.request(f"get_{letter}", args={"n": 1, "m": 9})
         assert decide(policy_set, asked).rules == tuple(f"p.{name}" for name in applied)
-        codes[letter] = policy_set.index.find(key_of(asked)).ask.__code__
-    assert codes["a"] is codes["b"]
-    assert codes["c"] is codes["d"]  # a loop, however many
-    assert len(set(map(id, codes.values()))) == 3
+        found[letter] = policy_set.index.find(key_of(asked)).rules
+    return found
+
+
+def test_plans_share_functions_that_grow_by_what_new_plans_need(oracle, lettered):
+    found = functions_of(oracle, lettered)
+    assert found["a"] is found["b"]
+    assert found["c"] is found["d"]  # a loop, however many
+    assert len(set(found.values())) == 3
+    later = oracle.request("get_a", args={"n": 0}, call={"scope": "other"})
+    assert decide(lettered, later).permitted
+
+
+def test_functions_do_not_grow_without_bound(oracle, lettered, monkeypatch):
+    monkeypatch.setattr("pbac.pdp.plan.SLOTS_MAX", 1)
+    found = functions_of(oracle, lettered)
+    assert found["a"] is found["b"]
+    assert found["c"] is found["d"]
+    assert len(set(found.values())) == 3
 
 
 def test_calls_of_unknown_tools_share_a_plan_though_their_keys_are_not_kept(oracle):
@@ -91,7 +115,7 @@ def test_a_plan_with_very_many_shapes_asks_its_rules_one_by_one(oracle):
             decision = decide(policy_set, asked)
             assert decision.rules == tuple(f"p.p{n:03}" for n in range(count) if n % 2)
         plan = policy_set.index.find(key_of(asked))
-        assert (plan.ask == plan.ask_singly) is singly
+        assert (plan.rules == plan._rules_singly) is singly
 
 
 def test_very_many_rules_of_one_shape_are_one_function(oracle):
@@ -101,7 +125,7 @@ def test_very_many_rules_of_one_shape_are_one_function(oracle):
     asked = oracle.request(args={"a": 1})
     decision = decide(policy_set, asked)
     assert decision.rules == tuple(f"p.p{n:03}" for n in range(rules) if n % 3 == 1)
-    assert policy_set.index.find(key_of(asked)).ask.__code__.co_code.__len__() < 500
+    assert len(policy_set.index.find(key_of(asked)).rules.__code__.co_code) < 500
 
 
 def test_keys_that_leave_the_same_of_the_same_rules_share_a_plan(oracle):
@@ -199,10 +223,10 @@ def test_a_fault_that_single_rules_do_not_show_is_told_all_the_same(oracle):
     asked = oracle.request(args={"a": 1})
     decide(policy_set, asked)
 
-    def broken(_request, _data):
+    def broken(*_):
         raise ZeroDivisionError("a defect")
 
-    policy_set.index.plans[key_of(asked)].ask = broken
+    policy_set.index.plans[key_of(asked)].rules = broken
     decision = decide(policy_set, asked)
     assert decision.cause is Cause.ENGINE_FAULT
     assert "ZeroDivisionError: a defect" in decision.internal
@@ -222,12 +246,25 @@ SHAPES = [
     'not args.s ends with "{n}"', 'args.s in ["t{n}", "t{m}"]', 'args.s not in ["t{n}", "t{m}"]',
     'args.s like "t{n}*"', 'args.n > {n} and args.s == "t{m}"', 'args.n > {n} or args.s == "t{m}"',
     'args.s == "t{m}" and not args.n <= {n}', 'args.o.s == "t{n}"', "args.n default 3 > {n}",
+    'args.s starts with "t{w}"', 'not args.s ends with "{w}"', 'args.s in ["t{w}", "t1"]',
     'any x in args.l: x == "t{n}"', "args.n in [{n}, {m}]", "args.n < 2.5 and args.n != {n}",
+    "args.n not in [{n}, {m}]", "args.n >= {m} and args.n <= {n}", 'args.s ends with "{n}"',
+    'args.s starts with "t" and args.s ends with "{n}"', 'not args.s starts with "t{n}"',
+    'args.s starts with "t{n}" or args.n > {m}', 'args.s == "t{n}" or args.s in ["t{m}", "x"]',
+    'not (args.s == "t{n}" or args.n > {m})', 'args.f == true or args.s == "t{n}"',
+    'args.f == true and args.s starts with "t{n}"', 'args.o.s starts with "t{n}"',
+    'args.o.s in ["t{n}", "t{m}"] and args.s like "t{m}*"', "args.f == true", 'args.s < "t{n}"',
+    'args.s like "t{n}*" and args.n > {m}', 'args.s matches "t[{m}{n}]+" or args.n == {m}',
+    'args.s in ["a", "b", "c", "d", "e", "f", "g", "h", "t{n}"]', "(args.n > {n}) == true",
+    "args.n in [10, 11, 12, 13, 14, 15, 16, 17, {n}]", "args.s starts with args.o.s",
 ]  # fmt: skip
 SENT = [
     {}, {"n": 2}, {"n": 2.0}, {"n": True}, {"n": None}, {"n": "2"}, {"n": [2]}, {"n": {"a": 2}},
     {"s": "t2"}, {"s": "t21"}, {"s": 2}, {"s": ["t2"]}, {"s": {}}, {"n": 4, "s": "t3"},
     {"o": {"s": "t1"}}, {"o": "t1"}, {"l": ["t1", "t4"]}, {"l": [1, "t1"]}, {"n": -1, "s": "x"},
+    {"f": True}, {"f": False, "s": "t2"}, {"f": 1, "s": "t3"}, {"f": None}, {"s": "", "n": 2.5},
+    {"s": "t22", "n": 9, "o": {"s": "t2"}}, {"s": "t5", "o": {"s": []}}, {"n": float("nan")},
+    {"n": 10**30, "s": "t4"}, {"n": -0.0, "s": "t"}, {"o": {"s": {}}, "n": 3}, {"o": {"s": 4}},
 ]  # fmt: skip
 
 
@@ -235,10 +272,8 @@ SENT = [
 @pytest.mark.parametrize("effect", ["permit", "forbid", "require"])
 def test_many_rules_of_a_shape_are_asked_as_each_by_itself(oracle, effect, shape):
     duty = " then limit 1 per 1m by agent" if effect == "require" else ""
-    rules = [
-        f"{effect} r{number} on any when {shape.format(n=number % 7, m=number % 5)}{duty}"
-        for number in range(12)
-    ]
+    conditions = (shape.format(n=n % 7, m=n % 5, w="2" * (n % 4)) for n in range(12))
+    rules = [f"{effect} r{n} on any when {each}{duty}" for n, each in enumerate(conditions)]
     policy_set = oracle.policies("permit other on tool get_x\n" + "\n".join(rules))
     for sent in SENT:
         asked = oracle.request(args=sent)

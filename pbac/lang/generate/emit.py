@@ -12,11 +12,12 @@ from collections.abc import Iterable, Sequence
 from typing import Final
 
 _OWN_NAME: Final = re.compile(
-    r"(?:[gpqrstvw][0-9]+|nothing|rules|found|one|applied|bit|first|request|data|[a-z_]+_value|"
-    r"some|every|is_kind|known|one_of|present|step|MISSING|UNKNOWN|record|string|integer|decimal)"
+    r"(?:[gprtv][0-9]+|nothing|rules|every|width|found|one|applied|bit|request|data|given|"
+    r"[a-z_]+_value|some|is_kind|kind|known|filed|hashed|picked|present|step|MISSING|UNKNOWN|"
+    r"record|string|integer|decimal)"
 )
 _ATTRIBUTE: Final = re.compile(
-    r"(?:agent|user|chain|token|call|args|facts|session|env|get|startswith|endswith|__class__)"
+    r"(?:agent|user|chain|token|call|args|facts|session|env|get|startswith|endswith)"
 )
 _CONSTANTS: Final = frozenset({type(None), bool, int, float, str})
 
@@ -71,6 +72,11 @@ def method(value: ast.expr, identifier: str, *arguments: ast.expr) -> ast.expr:
     return call(attribute(value, identifier), *arguments)
 
 
+def kind(value: ast.expr) -> ast.expr:
+    """`kind(value)`, its exact class; a call that the interpreter knows, unlike `__class__`."""
+    return call("kind", value)
+
+
 def walrus(identifier: str, value: ast.expr) -> ast.expr:
     """`(identifier := value)`."""
     return ast.NamedExpr(target=ast.Name(id=_own(identifier), ctx=ast.Store()), value=value)
@@ -122,7 +128,9 @@ def one_parameter(identifier: str, body: ast.expr) -> ast.expr:
     return ast.Lambda(args=_parameters(identifier), body=body)
 
 
-def function(body: list[ast.stmt], parameters: Iterable[str], constants: Sequence[str]) -> ast.stmt:
+def function(
+    body: list[ast.stmt], parameters: Iterable[str], constants: Sequence[str] = ()
+) -> ast.stmt:
     """`def rules(parameters, g0=g0, …): body`: constants are defaults."""
     return ast.FunctionDef(
         name="rules",
@@ -137,9 +145,41 @@ def when(test: ast.expr, *body: ast.stmt) -> ast.stmt:
     return ast.If(test=test, body=list(body), orelse=[])
 
 
-def holds(identifier: str, bit: ast.expr) -> ast.expr:
-    """`identifier & bit`."""
-    return ast.BinOp(left=name(identifier), op=ast.BitAnd(), right=bit)
+def choice(test: ast.expr, body: ast.expr, otherwise: ast.expr) -> ast.expr:
+    """`body if test else otherwise`, simplified where the test is a constant or negated."""
+    match test:
+        case ast.Constant():
+            return body if test.value else otherwise
+        case ast.UnaryOp(op=ast.Not()):
+            test, body, otherwise = test.operand, otherwise, body
+    return ast.IfExp(test=test, body=body, orelse=otherwise)
+
+
+def both(left: ast.expr, right: ast.expr) -> ast.expr:
+    """`left & right`."""
+    return ast.BinOp(left=left, op=ast.BitAnd(), right=right)
+
+
+def either(left: ast.expr, right: ast.expr) -> ast.expr:
+    """`left | right`."""
+    return ast.BinOp(left=left, op=ast.BitOr(), right=right)
+
+
+def without(left: ast.expr, right: ast.expr) -> ast.expr:
+    """`left ^ right`, of which left has all."""
+    return ast.BinOp(left=left, op=ast.BitXor(), right=right)
+
+
+def there(identifier: str) -> ast.expr:
+    """`identifier is not ...`: it was given. No policy can say the constant `...`."""
+    return compare(name(identifier), ast.IsNot(), ast.Constant(value=...))
+
+
+def if_(test: ast.expr, *body: ast.stmt) -> list[ast.stmt]:
+    """`if test: body`; the body, or nothing, where the test is a constant."""
+    if isinstance(test, ast.Constant):
+        return list(body) if test.value else []
+    return [when(test, *body)]
 
 
 def each(identifiers: Sequence[str], iterable: ast.expr, body: list[ast.stmt]) -> ast.stmt:
@@ -158,13 +198,18 @@ def times(left: str, right: str) -> ast.expr:
 
 
 def unpack(identifiers: Sequence[str], value: str) -> ast.stmt:
-    """`identifier, identifier = value`."""
-    return ast.Assign(targets=[_stored(identifiers)], value=name(value))
+    """`identifier, identifier = value`; also of one."""
+    return ast.Assign(targets=[_several(identifiers)], value=name(value))
 
 
 def _stored(identifiers: Sequence[str]) -> ast.expr:
+    several = _several(identifiers)
+    return several.elts[0] if len(identifiers) == 1 else several
+
+
+def _several(identifiers: Sequence[str]) -> ast.Tuple:
     stored: list[ast.expr] = [ast.Name(id=_own(each_), ctx=ast.Store()) for each_ in identifiers]
-    return stored[0] if len(stored) == 1 else ast.Tuple(elts=stored, ctx=ast.Store())
+    return ast.Tuple(elts=stored, ctx=ast.Store())
 
 
 def double(identifier: str) -> ast.stmt:

@@ -5,13 +5,14 @@ All are total. `test` arguments are one-rail questions (see `generate`): True me
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
-from typing import Final, TypeAlias
+from collections.abc import Callable, Iterable, Mapping
+from typing import Any, Final, TypeAlias
 
 from pbac.base.limits import QUANTIFIER_ITEMS_MAX
 from pbac.lang.evaluate.comparisons import items_of
 from pbac.lang.evaluate.paths import step
 from pbac.lang.evaluate.truth import UNKNOWN, conjunction, disjunction, negation, truth_of, value_of
+from pbac.lang.generate.filing import Found
 from pbac.model.values import MISSING, Value, kind_of
 
 ItemTest: TypeAlias = Callable[[Value], bool]
@@ -87,9 +88,21 @@ def present(record: Mapping[str, Value] | None) -> Value:
 _HASHED: Final = frozenset({str, int, float})
 
 
-def one_of(value: Value, constants: frozenset[Value]) -> bool:
-    """Is it one of these strings or numbers? For a screen: nobody has asked for its kind yet."""
-    return type(value) in _HASHED and value in constants
+def filed(file: Found, value: Value, nothing: int) -> int:
+    """What is filed under a string or number; anything else has nothing filed under it."""
+    return file(value, nothing) if type(value) in _HASHED else nothing
+
+
+def picked(bits: int, rules: tuple[Any, ...]) -> Iterable[Any]:
+    """The rules of a set."""
+    if bits == (1 << len(rules)) - 1:
+        return rules
+    found = []
+    while bits:
+        lowest = bits & -bits
+        found.append(rules[lowest.bit_length() - 1])
+        bits ^= lowest
+    return found
 
 
 NAMES: Final[Mapping[str, object]] = {
@@ -103,11 +116,14 @@ NAMES: Final[Mapping[str, object]] = {
     "has_value": has_value,
     "is_kind": is_kind,
     "known": known,
-    "one_of": one_of,
+    "filed": filed,
+    "hashed": _HASHED,
+    "picked": picked,
     "present": present,
     "step": step,
     "MISSING": MISSING,
     "UNKNOWN": UNKNOWN,
+    "kind": type,
     "record": dict,
     "string": str,
     "integer": int,

@@ -12,7 +12,7 @@ from msgspec import structs
 from pbac.lang import nodes
 from pbac.lang.evaluate.functions import function_of
 from pbac.lang.generate import emit
-from pbac.lang.generate.values import ValueWriter
+from pbac.lang.generate.values import ValueWriter, literals
 from pbac.model.request import FIELDS
 
 IN_LINE_NAMES_MAX: Final = 8
@@ -150,13 +150,26 @@ class TruthWriter(ValueWriter):
     def member(
         self, expression: nodes.Expression, collection: nodes.ListExpression, *, wanted: bool
     ) -> ast.expr | None:
-        """`x in ["a", "b"]` in line, or None for lists of anything but strings."""
+        """`x in ["a", "b"]` in line, or None for lists of anything but strings or numbers."""
         items = [i.value if isinstance(i, nodes.Literal) else None for i in collection.items]
+        if items and all(type(item) in (int, float) for item in items):
+            return self.kind_leaf(expression, "number", self.one_number(collection), wanted=wanted)
         texts = tuple(item for item in items if type(item) is str)
         if not items or len(texts) < len(items):
             return None
         operand = self.operand(expression)
         return emit.every_of([*operand.guards, self.among(operand.value, texts, wanted=wanted)])
+
+    def one_number(self, collection: nodes.ListExpression) -> _Test:
+        """The test that a number is one of these."""
+        items = [item for item in collection.items if isinstance(item, nodes.Literal)]
+        kind = tuple if len(items) <= IN_LINE_NAMES_MAX else frozenset
+
+        def test(value: ast.expr) -> ast.expr:
+            found = self.prepared(lambda: kind(i.value for i in items), "numbers", *literals(items))
+            return emit.compare(value, ast.In(), found)
+
+        return test
 
     def kind_leaf(
         self,

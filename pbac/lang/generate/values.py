@@ -189,15 +189,15 @@ class ValueWriter:
         """(the class of a value, code that reads the value again): of what is read, read once."""
         if not isinstance(value, ast.Name):
             local = self.local()
-            return emit.attribute(emit.walrus(local, value), "__class__"), emit.name(local)
+            return emit.kind(emit.walrus(local, value)), emit.name(local)
         if value.id not in self.reads.values():
-            return emit.attribute(value, "__class__"), emit.name(value.id)
-        return self.read(("kind", value.id), lambda: emit.attribute(value, "__class__")), value
+            return emit.kind(value), emit.name(value.id)
+        return self.read(("kind", value.id), lambda: emit.kind(value)), value
 
     def number(self, value: ast.expr) -> tuple[ast.expr, ast.expr]:
         """(the test that a value is exactly a number, code that reads the value again)."""
         kind, again = self.kind(value)
-        other = kind if isinstance(kind, ast.Name) else emit.attribute(again, "__class__")
+        other = kind if isinstance(kind, ast.Name) else emit.kind(again)
         tests = [emit.compare(kind, ast.Is(), emit.name("integer"))]
         tests += [emit.compare(other, ast.Is(), emit.name("decimal"))]
         if not isinstance(kind, ast.Name):

@@ -222,8 +222,9 @@ ROUTES += [
     "/upstream",
     "/rpc",
     "/v1/data/pbac",
-    "/access/v1/evaluation",
+    "/access/v1/search/subject",
 ]
+POINTS = ["/access/v1/evaluation", "/access/v1/evaluations", "/v1/data/pbac/decision"]
 
 
 def loop_back(stage):
@@ -244,6 +245,9 @@ def loop_back(stage):
         for method in ("POST", "GET"):
             answer = world.send(line=f"{method} {path} HTTP/1.1", replace=INTERNAL)
             assert (answer.status, answer.error) == (404, "not_found"), path
+    for path in POINTS:
+        answer = world.send(line=f"POST {path} HTTP/1.1", replace=INTERNAL)
+        assert (answer.status, answer.error) == (401, "invalid_client"), path
 
 
 ATTACKS = {
