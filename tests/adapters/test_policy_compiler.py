@@ -224,12 +224,16 @@ async def test_it_has_bounds_of_memory_and_stands_back(home, compiler):
     )
 
 
+def allow_bytes_more(process, size):
+    pages = int(Path(f"/proc/{process}/statm").read_text().split()[0])
+    bound = pages * resource.getpagesize() + size
+    resource.prlimit(process, resource.RLIMIT_AS, (bound, bound))
+
+
 async def test_who_takes_too_much_memory_is_refused_and_the_next_is_served(home, compiler):
     await compiler.build(of_folder(home))
     process = compiler.process()
-    pages = int(Path(f"/proc/{process}/statm").read_text().split()[0])  # noqa: ASYNC240
-    bound = pages * resource.getpagesize() + 12_000_000
-    resource.prlimit(process, resource.RLIMIT_AS, (bound, bound))
+    allow_bytes_more(process, 12_000_000)
     wide = "".join(f"permit p{n}\n  on tool t{n}\n  when args.a == {n}\n" for n in range(4_000))
     home.write({"large.pbac": f"package large on server git\n{wide}"})
     built = await compiler.build(of_folder(home))

@@ -399,17 +399,14 @@ async def test_a_compiler_that_dies_between_changes_is_started_again(home):
 # --- restarts -------------------------------------------------------------------------------------
 
 
-async def ran(home, *commands):
-    """Run once, with what commands do meanwhile; the version that was in force at last."""
-    async with keeping_up(home, source=False) as gateway:
-        for command in commands:
-            act = command(gateway.current.version)
-            await gateway.until(lambda act=act: gateway.policies.act.number == act.number)
-        return gateway.current.version
+def source_acted(home, files=GOOD):
+    """As a gateway that ran once has left it; the version."""
+    home.write(files)
+    return home.command(files, "source").version
 
 
 async def test_nothing_changed_is_not_compiled_again(home):
-    version = await ran(home)
+    version = source_acted(home)
     async with opened(home) as gateway:
         assert gateway.current.version == version
         assert gateway.policies.compiler.process() is None, "what is compiled needs no compiler"
@@ -417,9 +414,9 @@ async def test_nothing_changed_is_not_compiled_again(home):
 
 
 async def test_an_unchanged_source_does_not_undo_a_rollback(home):
-    first = await ran(home)
-    home.write(WIDER)
-    assert await ran(home, lambda _: home.command(first, "rollback")) == first
+    first = source_acted(home)
+    source_acted(home, WIDER)
+    home.command(first, "rollback")
     async with keeping_up(home) as gateway:
         await asyncio.sleep(QUIET_SECONDS)
         assert gateway.current.version == first
@@ -429,9 +426,9 @@ async def test_an_unchanged_source_does_not_undo_a_rollback(home):
 
 
 async def test_a_source_that_changed_meanwhile_wins(home):
-    first = await ran(home)
-    home.write(WIDER)
-    await ran(home, lambda _: home.command(first, "rollback"))
+    first = source_acted(home)
+    source_acted(home, WIDER)
+    home.command(first, "rollback")
     home.write({"good.pbac": policy("list_*")})
     async with opened(home) as gateway:
         assert permits(gateway.current, "list_x")
@@ -442,7 +439,7 @@ async def test_a_source_that_changed_meanwhile_wins(home):
     "change", [BROKEN, {"wide.pbac": "package wide\npermit anything\n  on any\n"}]
 )
 async def test_it_does_not_start_with_a_change_that_must_not_be(home, change):
-    await ran(home)
+    source_acted(home)
     home.write(change)
     with pytest.raises(PbacError, match="the policies cannot be used"):
         async with opened(home):
@@ -492,10 +489,9 @@ TWO = {
 }
 DAMAGES = {
     "deleted": shutil.rmtree,
-    **{f"no {kind}": all_of(lambda path: path.unlink(), kind) for kind in (".set", ".package")},
-    **{f"flipped {kind}": all_of(flip, kind) for kind in (".set", ".package", ".document")},
-    "cut": all_of(lambda path: os.truncate(path, 50), ".package"),
-    "cut to nothing": emptied,
+    "no sets": all_of(lambda path: path.unlink(), ".set"),
+    "flipped": all_of(flip, ".package"),
+    "cut": emptied,
     "swapped": swap,
     "of another key": of_another_key,
 }
@@ -518,7 +514,7 @@ async def test_damaged_compiled_files_are_made_again_at_the_start(tmp_path, dama
     assert len(home.acts()) == 1
 
 
-@pytest.mark.parametrize("damage", ["deleted", "swapped", "flipped .package", "of another key"])
+@pytest.mark.parametrize("damage", ["deleted", "swapped", "flipped", "of another key"])
 async def test_damaged_compiled_files_are_made_again_while_it_runs(tmp_path, damage):
     home = Home(tmp_path)
     home.write(TWO)
@@ -588,7 +584,8 @@ async def test_an_upgrade_does_not_undo_a_rollback(home, older_program):
 async def test_what_is_kept_and_unsound_by_now_does_not_start(home, caplog):
     """The store lost the files of what is in force, and nothing compiled is left of it."""
     caplog.set_level(logging.CRITICAL)
-    await ran(home, lambda _: home.command(WIDER))
+    source_acted(home)
+    home.command(WIDER)
     with closing(sqlite3.connect(home.state / FILE_NAME)) as connection:
         connection.execute("DELETE FROM contents WHERE data = ?", (WIDER["good.pbac"].encode(),))
         connection.commit()
@@ -604,7 +601,7 @@ async def test_what_is_kept_and_unsound_by_now_does_not_start(home, caplog):
 # --- killed at any moment -------------------------------------------------------------------------
 
 PUBLICATIONS = 30
-KILLS, KILLS_FULL = 4, 30
+KILLS, KILLS_FULL = 3, 30
 GATEWAY = """
 import asyncio
 from support.policy_home import keeping_up

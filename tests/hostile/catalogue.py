@@ -25,6 +25,7 @@ IN_FORCE: tuple[str, ...] = (
     "jwt",
     "mcp-http",
     "policy-language",
+    "policy-update",
     "revocation",
 )
 """Areas of which every case has an attack, or says what it waits for."""

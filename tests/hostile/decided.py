@@ -112,6 +112,31 @@ DECIDED = {
         "POSIX 4.13: `/data//x` is `/data/x`, which is within; a symlink is on the upstream's "
         "disk, where no text can show it",
     ),
+    "PUP-07": answers(
+        (),
+        "",
+        "policies are published by a command, not over HTTP: exit code 1, and the word "
+        "`version_conflict` in the record",
+    ),
+    "PUP-11": answers(
+        (),
+        "",
+        "published by a command or the folder: exit code 1, and `permits-everything` in the record",
+    ),
+    "PUP-12": answers(
+        (),
+        "",
+        "compiled in a child process, and refused there: `too-many` in the record; no request is "
+        "involved that could be answered",
+        audit="none",
+    ),
+    "PUP-13": answers(
+        (400, 404, 405),
+        "not_found method_not_allowed invalid_scope",
+        "no route takes policies, whatever the token: there is nothing at such a path, no such "
+        "scope, and only who may write the gateway's own files changes them",
+        audit="request.rejected",
+    ),
     "CON-09": answers(
         (),
         "",

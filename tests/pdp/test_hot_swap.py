@@ -25,7 +25,7 @@ from pbac.pdp.telling import tell
 PACKAGES = 8
 PUBLICATIONS, PUBLICATIONS_FULL = 60, 1_000
 DECIDERS = 3
-DECISIONS_BETWEEN = 20
+DECISIONS_BETWEEN = 10
 TIERS = ("low", "middle", "high")
 
 
@@ -199,21 +199,29 @@ def read_back_from_the_cache(sets, folder):
     return next_set
 
 
-@pytest.fixture(params=[None, 7], ids=["ample", "scarce"])
+@pytest.fixture
 def bound(request, monkeypatch):
-    """`scarce`: all tables are emptied all the time, by one thread while others read them."""
+    """Of all tables: so small a one empties them all the time, by one thread while others read."""
     if request.param is not None:
         monkeypatch.setattr("pbac.pdp.index.INDEX_KEYS_MAX", request.param)
         monkeypatch.setattr("pbac.pdp.engine.ANSWERS_KEPT_MAX", request.param)
     return request.param
 
 
+WAYS = [(kept_in_memory, 7), (read_back_from_the_cache, None)]
+WAYS_FULL = [(kept_in_memory, None), (read_back_from_the_cache, 7)]
+
+
 @pytest.mark.usefixtures("eager")
-@pytest.mark.parametrize("way", [kept_in_memory, read_back_from_the_cache])
+@pytest.mark.parametrize(
+    ("way", "bound"),
+    [*WAYS, *(pytest.param(*each, marks=pytest.mark.full) for each in WAYS_FULL)],
+    indirect=["bound"],
+)
 def test_every_decision_is_that_of_one_version(tmp_path, full, say, way, bound):
     sets = Sets(seed=f"{way.__name__} {bound}")
     next_set = way(sets, tmp_path)
-    publications = (PUBLICATIONS_FULL if full else PUBLICATIONS) // 4
+    publications = (PUBLICATIONS_FULL if full else PUBLICATIONS) // 2
     with Deciders(next_set(change=False)) as deciders:
         for _ in range(publications):
             deciders.put(next_set())

@@ -23,6 +23,7 @@ from hostile.areas import (
     mcp_origins,
     mcp_versions,
     policy_language,
+    policy_update,
     revocation,
 )
 
@@ -47,5 +48,6 @@ ATTACKS = {
     **mcp_origins.ATTACKS,
     **mcp_versions.ATTACKS,
     **policy_language.ATTACKS,
+    **policy_update.ATTACKS,
     **revocation.ATTACKS,
 }
