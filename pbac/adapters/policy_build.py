@@ -17,8 +17,8 @@ from pbac.adapters.policy_files import Files
 from pbac.adapters.policy_source import Bundled
 from pbac.adapters.policy_store import Package, PolicyStore, Version
 from pbac.base.diagnostics import PolicyError
-from pbac.lang.lint.guard import unacknowledged
 from pbac.pdp.administration import Publication, refused
+from pbac.pdp.guard import unacknowledged
 
 
 class Built(msgspec.Struct, frozen=True, kw_only=True):
@@ -57,7 +57,7 @@ class Builder:
         Args:
             files: of the policy set.
             sealed: packages without which the set must not be published.
-            guarded: permits of everything have to be acknowledged (`lint.guard`).
+            guarded: permits of everything have to be acknowledged (`pdp.guard`).
             bundled: the signed bundle that the files came in.
 
         Raises:
@@ -68,7 +68,7 @@ class Builder:
             self._latest = publication
         if publication.policy_set is None or publication.compilation is None:
             return unbuilt(publication)
-        if guarded and (wide := unacknowledged(publication.compilation)):
+        if guarded and (wide := unacknowledged(publication.policy_set, publication.compilation)):
             return unbuilt(refused(wide, publication.sources))
         program = publication.policy_set.program
         version = Version(

@@ -34,6 +34,7 @@ from pbac.base.limits import POLICY_COMPILE_SECONDS_MAX, POLICY_COMPILER_BYTES_M
 NICENESS: Final = 5
 """How much the child stands back behind those who serve."""
 
+_SMALLER: Final = "split the policies, or look for what they have that is very large"
 _LENGTH: Final = struct.Struct(">I")
 
 
@@ -84,8 +85,7 @@ class PolicyCompiler:
                 await self._end()
                 told = f"the compiler's process ended early ({type(fault).__name__})"
             line = f"{order}: {told} (compiler-ended)"
-            help_ = "split the policies, or look for what they have that is very large"
-            return Built(problems=(line,), text=f"error: {line}\n  help: {help_}\n")
+            return Built(problems=(line,), text=f"error: {line}\n  help: {_SMALLER}\n")
 
     def process(self) -> int | None:
         """The child's process, once there is one."""
@@ -164,6 +164,9 @@ def _build(order: Order, builder: Builder, store: PolicyStore, cache: PolicyCach
         return builder.build(
             found.files, sealed=order.sealed, guarded=guarded, bundled=found.bundled
         )
+    except MemoryError:
+        line = f"{order}: more memory than {POLICY_COMPILER_BYTES_MAX:,} bytes (compiler-memory)"
+        return Built(problems=(line,), text=f"error: {line}\n  help: {_SMALLER}\n")
     except (PolicyStoreError, OSError) as fault:
         return Built(problems=(f"{order}: {fault}",), again=True)
     except PolicyError as error:

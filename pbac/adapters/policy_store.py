@@ -33,6 +33,7 @@ from pbac.adapters.policy_source import Bundled
 from pbac.base.errors import PbacError
 from pbac.base.limits import (
     POLICY_ACTS_MAX,
+    POLICY_ATTEMPTS_MAX,
     POLICY_STORE_BUSY_SECONDS_MAX,
     POLICY_VERSIONS_KEPT_MAX,
 )
@@ -224,11 +225,15 @@ class PolicyStore:
 
     def refuse(self, attempt: Attempt) -> None:
         """Note an attempt for the record."""
-        self._transact(
-            lambda connection: connection.execute(
-                "INSERT INTO attempts (detail) VALUES (?)", (_encode(attempt),)
+
+        def write(connection: sqlite3.Connection) -> None:
+            connection.execute("INSERT INTO attempts (detail) VALUES (?)", (_encode(attempt),))
+            connection.execute(
+                "DELETE FROM attempts WHERE number <= (SELECT max(number) FROM attempts) - ?",
+                (POLICY_ATTEMPTS_MAX,),
             )
-        )
+
+        self._transact(write)
 
     def forget_attempt(self, number: int) -> None:
         """It has been recorded."""

@@ -42,6 +42,9 @@ POLICY_CACHE_SETS_MAX: Final = 32
 # Versions whose files the store keeps, those in force last; and what put versions in force.
 POLICY_VERSIONS_KEPT_MAX: Final = 100
 POLICY_ACTS_MAX: Final = 10_000
+POLICY_NOTE_CHARACTERS_MAX: Final = 500
+# Refused publications that wait to be recorded: the last ones, when no gateway runs for long.
+POLICY_ATTEMPTS_MAX: Final = 1_000
 POLICY_STORE_BUSY_SECONDS_MAX: Final = 5.0
 # What compiling a policy set may take of time and of address space.
 POLICY_COMPILE_SECONDS_MAX: Final = 120.0

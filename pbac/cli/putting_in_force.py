@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import os
 import time
+from collections.abc import Iterator
+from contextlib import contextmanager
 from typing import TYPE_CHECKING, Final
 
 import click
@@ -32,7 +34,7 @@ def put_in_force(
     Raises:
         PbacError: for files that are not sound, and when somebody else was first.
     """
-    from pbac.adapters.policy_store import Act, VersionConflict, actor, short
+    from pbac.adapters.policy_store import Act, actor, short
 
     store = versions.store
     version = _build(versions, found, kind, guarded=guarded)
@@ -49,13 +51,21 @@ def put_in_force(
         note=note,
         at_ms=SystemClock().now_ms(),
     )
-    try:
-        act = store.publish(act, expected=expected)
-    except VersionConflict as error:
-        _refuse(versions, kind, (f"{error.message} ({error.code})",))
-        raise
+    act = store.publish(act, expected=expected)
     told = f"`{short(act.version)}` is published: act {act.number}, {version.rules} rules"
     click.echo(f"{told}, {_served(versions, act)}")
+
+
+@contextmanager
+def refusals_noted(versions: Versions, kind: Kind) -> Iterator[None]:
+    """Whatever keeps a version from coming into force is noted for the record."""
+    try:
+        yield
+    except _UnsoundError:
+        raise  # noted, with all that is wrong
+    except PbacError as error:
+        _refuse(versions, kind, (f"{error.message} ({error.code})",))
+        raise
 
 
 def in_force(versions: Versions) -> str:

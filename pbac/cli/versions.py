@@ -7,12 +7,13 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from pathlib import Path
-from typing import TYPE_CHECKING, Final
+from typing import TYPE_CHECKING, Any, Final
 
 import click
 from click.shell_completion import CompletionItem
 
 from pbac.base.errors import PbacError
+from pbac.base.limits import POLICY_NOTE_CHARACTERS_MAX
 from pbac.cli.config_option import DEFAULT_CONFIG
 
 if TYPE_CHECKING:
@@ -112,6 +113,24 @@ class _VersionName(click.ParamType[str]):
 
 
 VERSION_NAME: Final = _VersionName()
+
+
+class _Note(click.ParamType[str]):
+    """A line of text that goes into the record."""
+
+    name = "TEXT"
+
+    def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> str:
+        """Within its bound, and a text."""
+        text = str(value)
+        if len(text) > POLICY_NOTE_CHARACTERS_MAX:
+            self.fail(f"a note has at most {POLICY_NOTE_CHARACTERS_MAX} characters", param, ctx)
+        if not text.isprintable():  # half characters of a terminal in another encoding, too
+            self.fail("a note is one line of characters that can be shown", param, ctx)
+        return text
+
+
+NOTE: Final = _Note()
 
 
 @contextmanager

@@ -7,13 +7,13 @@ from pathlib import Path
 import click
 
 from pbac.cli.config_option import config_option
-from pbac.cli.putting_in_force import in_force, put_in_force
-from pbac.cli.versions import open_versions
+from pbac.cli.putting_in_force import in_force, put_in_force, refusals_noted
+from pbac.cli.versions import NOTE, open_versions
 
 
 @click.command()
 @click.argument("path", required=False, type=click.Path(path_type=Path))
-@click.option("--note", default="", help="Why, for `pbac policy list` and the record.")
+@click.option("--note", default="", type=NOTE, help="Why, for `pbac policy list` and the record.")
 @click.option(
     "--expect",
     metavar="VERSION",
@@ -30,7 +30,7 @@ def command(config: Path, path: Path | None, note: str, expect: str | None) -> N
     from pbac.adapters.policy_files import read_files
     from pbac.adapters.policy_source import Found, read_source
 
-    with open_versions(config) as versions:
+    with open_versions(config) as versions, refusals_noted(versions, "publish"):
         store = versions.store
         expected = store.require_version(expect).version if expect else in_force(versions)
         if path is None:

@@ -8,13 +8,13 @@ import click
 
 from pbac.base.errors import PbacError
 from pbac.cli.config_option import config_option
-from pbac.cli.putting_in_force import in_force, put_in_force
-from pbac.cli.versions import VERSION_NAME, open_versions
+from pbac.cli.putting_in_force import in_force, put_in_force, refusals_noted
+from pbac.cli.versions import NOTE, VERSION_NAME, open_versions
 
 
 @click.command()
 @click.argument("version", required=False, type=VERSION_NAME)
-@click.option("--note", default="", help="Why, for `pbac policy list` and the record.")
+@click.option("--note", default="", type=NOTE, help="Why, for `pbac policy list` and the record.")
 @config_option()
 def command(config: Path, version: str | None, note: str) -> None:
     """Put VERSION in force again: an act's number or a version's first digits [default: the last].
@@ -24,7 +24,7 @@ def command(config: Path, version: str | None, note: str) -> None:
     """
     from pbac.adapters.policy_source import Found
 
-    with open_versions(config) as versions:
+    with open_versions(config) as versions, refusals_noted(versions, "rollback"):
         store, expected = versions.store, in_force(versions)
         named = version or versions.require_head().previous
         if not named:

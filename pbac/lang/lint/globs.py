@@ -11,7 +11,7 @@ from pbac.lang.lint.linting import Finding, Linting
 from pbac.lang.lint.parts import Part, conditions_of, holds_by
 from pbac.lang.lint.rivals import Claimed
 
-EVERYTHING: Final = frozenset({"*", "**"})
+_EVERYTHING: Final = frozenset({"*", "**"})
 _OF_EVERY_TOOL: Final = frozenset({"tool", "server", "scope", "agent"})
 """What every agent that calls, and every tool there is, has a name of."""
 
@@ -44,7 +44,7 @@ def _is_idle(claim: Claim, tiers: frozenset[str]) -> bool:
             return (
                 claim.what in _OF_EVERY_TOOL
                 and not claim.without
-                and not EVERYTHING.isdisjoint(claim.names)
+                and not _EVERYTHING.isdisjoint(claim.names)
             )
         case OneOf():
             return claim.subject == TIER and claim.values >= tiers
@@ -97,7 +97,7 @@ def _is_wide(what: str, pattern: str) -> bool:
     """Does the pattern leave the backend open?"""
     if what in _CALLS_SO:
         return "*" in pattern
-    return pattern.startswith("*") if what == "scope" else pattern in EVERYTHING
+    return pattern.startswith("*") if what == "scope" else pattern in _EVERYTHING
 
 
 # --- conditions that confine ---------------------------------------------------------------------

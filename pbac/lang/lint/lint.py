@@ -1,4 +1,4 @@
-"""Lint: what is sound and yet hardly meant. Only `guard` keeps a set from being published.
+"""Lint: what is sound and yet hardly meant. It never keeps a set from being published.
 
 `LINTS` is the table. Where a finding says *never*, or that a rule changes nothing, it is proved:
 taking the rule away changes no decision (a property of the tests). What cannot be proved is not
