@@ -204,7 +204,7 @@ def bound(request, monkeypatch):
     """Of all tables: so small a one empties them all the time, by one thread while others read."""
     if request.param is not None:
         monkeypatch.setattr("pbac.pdp.index.INDEX_KEYS_MAX", request.param)
-        monkeypatch.setattr("pbac.pdp.engine.ANSWERS_KEPT_MAX", request.param)
+        monkeypatch.setattr("pbac.pdp.plan.ANSWERS_KEPT_MAX", request.param)
     return request.param
 
 
