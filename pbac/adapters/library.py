@@ -14,12 +14,14 @@ one keeps it. Nothing is enforced or recorded either, which is what the gateway 
 from __future__ import annotations
 
 from collections.abc import Mapping
+from copy import deepcopy
 from functools import cached_property
 from os import PathLike, fspath
 from pathlib import Path
 from typing import Any
 
 import msgspec
+from msgspec.structs import replace
 
 from pbac.adapters.policy_directory import load_policies
 from pbac.base.diagnostics import Diagnostic, PolicyError
@@ -66,7 +68,8 @@ class PolicySetError(PolicyError):
 class Verdict(msgspec.Struct, frozen=True, dict=True, eq=False):
     """A decision on one request. Its texts are rendered when the first of them is read.
 
-    `told` is all of it as one value, for those who keep, compare or encode decisions.
+    `told` is all of it as one value, for those who keep, compare or encode decisions. Texts are of
+    the request as it is when they are read: leave it as it was decided.
     """
 
     policy_set: PolicySet
@@ -76,7 +79,7 @@ class Verdict(msgspec.Struct, frozen=True, dict=True, eq=False):
     @cached_property
     def told(self) -> Decision:
         """The whole decision with its texts."""
-        return tell(self.policy_set, self.request, self.untold)
+        return replace(tell(self.policy_set, self.request, self.untold), duties=self.duties)
 
     @property
     def permitted(self) -> bool:
@@ -98,10 +101,10 @@ class Verdict(msgspec.Struct, frozen=True, dict=True, eq=False):
         """Qualified names of the permits that applied, or of the forbids."""
         return self.untold.rules
 
-    @property
+    @cached_property
     def duties(self) -> tuple[Duty, ...]:
-        """What has to be done, or else the request is denied."""
-        return self.untold.duties
+        """What has to be done, or else the request is denied. Whoever has them may change them."""
+        return deepcopy(self.untold.duties)
 
     @property
     def unknown(self) -> tuple[str, ...]:
@@ -138,7 +141,7 @@ class Verdict(msgspec.Struct, frozen=True, dict=True, eq=False):
 
 
 class LoadedPolicySet:
-    """Policies that answer requests, and never change. Threads that share them take turns.
+    """Policies that answer requests, and never change. Threads may share them.
 
     A request is a `DecisionRequest`, or a mapping as in the files of `pbac eval --request`. A
     mapping is checked, and completed from what policies and vocabularies say about its tool; a

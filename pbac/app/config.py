@@ -114,7 +114,8 @@ class Config(_Section, frozen=True, kw_only=True):
     def policy_directory(self) -> Path:
         """What is watched: a folder of `.pbac` files, or a bundle. A link to one may be swapped."""
         # Not resolved, as other paths are: then nobody would notice.
-        return Path(os.path.abspath(Path(self.directory) / Path(self.policies).expanduser()))  # noqa: PTH100
+        path = Path(self.directory) / Path(self.policies).expanduser()
+        return Path(os.path.abspath(path))  # noqa: PTH100
 
     @property
     def listen_address(self) -> tuple[str, int]:

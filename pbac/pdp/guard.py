@@ -1,4 +1,4 @@
-"""What keeps a change from being published although nothing is wrong with it: it permits everything.
+"""What keeps a sound change from being published: that it permits everything.
 
 Advice of lint has its reader in front of it; a set that is published may have none. So a version
 whose permits let any agent of any tier call any tool of any backend has to say, where they stand,

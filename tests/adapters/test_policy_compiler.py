@@ -231,15 +231,15 @@ def allow_bytes_more(process, size):
     resource.prlimit(process, resource.RLIMIT_AS, (bound, bound))
 
 
-async def test_who_takes_too_much_memory_is_refused_and_the_next_is_served(home, compiler):
+async def test_what_takes_too_much_memory_is_named_or_tried_by_another(home, compiler):
     await compiler.build(of_folder(home))
     process = compiler.process()
     allow_bytes_more(process, 12_000_000)
     wide = "".join(f"permit p{n}\n  on tool t{n}\n  when args.a == {n}\n" for n in range(4_000))
     home.write({"large.pbac": f"package large on server git\n{wide}"})
     built = await compiler.build(of_folder(home))
-    assert built.version is None
-    assert any(word in built.text for word in ("MemoryError", "ended early")), built.text
+    # Python notices, or ends: then another child, which has the memory, has done it.
+    assert built.version or "(compiler-memory)" in built.problems[0]
     (home.folder / "large.pbac").unlink()
     for _ in range(2):  # what is left of memory may not do for the first
         built = await compiler.build(of_folder(home))
