@@ -15,7 +15,8 @@ from pbac.adapters.policy_cache import PolicyCache
 from pbac.adapters.policy_contents import content_of, publication_of
 from pbac.adapters.policy_files import Files
 from pbac.adapters.policy_source import Bundled
-from pbac.adapters.policy_store import Package, PolicyStore, Version
+from pbac.adapters.policy_store import PolicyStore
+from pbac.adapters.policy_versions import Package, Version
 from pbac.base.diagnostics import PolicyError
 from pbac.pdp.administration import Publication, refused
 from pbac.pdp.guard import unacknowledged

@@ -15,7 +15,6 @@ so that writing many megabytes never keeps the state of tokens waiting.
 
 from __future__ import annotations
 
-import getpass
 import hashlib
 import os
 import re
@@ -24,12 +23,14 @@ import threading
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
-from typing import Final, Literal, TypeAlias, TypeVar
+from typing import Final, TypeVar
 
 import msgspec
 
+from pbac.adapters.opened_files import OpenedFiles
 from pbac.adapters.policy_files import Files
 from pbac.adapters.policy_source import Bundled
+from pbac.adapters.policy_versions import Act, Attempt, Serving, Version, short
 from pbac.base.errors import PbacError
 from pbac.base.limits import (
     POLICY_ACTS_MAX,
@@ -41,7 +42,6 @@ from pbac.base.limits import (
 FILE_NAME: Final = "policies.sqlite3"
 """The store within the state directory."""
 
-Kind: TypeAlias = Literal["source", "publish", "rollback"]
 Result = TypeVar("Result")
 
 
@@ -61,83 +61,6 @@ class VersionUnknown(PbacError):  # noqa: N818
     """There is no such version, or its files are no longer kept."""
 
     code = "version_unknown"
-
-
-class Package(msgspec.Struct, frozen=True, kw_only=True):
-    """One package of a version."""
-
-    name: str
-    digest: str
-    sealed: bool
-    rules: int
-
-
-class Version(msgspec.Struct, frozen=True, kw_only=True):
-    """One policy set version, without its files.
-
-    Attributes:
-        content: digest of the files alone; unlike `version` it outlives an upgrade.
-        program: the version of PBAC that made it.
-        bundled: the signed bundle they came in.
-    """
-
-    version: str
-    content: str
-    program: str
-    packages: tuple[Package, ...]
-    bundled: Bundled | None = None
-
-    @property
-    def rules(self) -> int:
-        """How many rules it has."""
-        return sum(package.rules for package in self.packages)
-
-    @property
-    def sealed(self) -> frozenset[str]:
-        """The names of its sealed packages."""
-        return frozenset(package.name for package in self.packages if package.sealed)
-
-
-class Act(msgspec.Struct, frozen=True, kw_only=True):
-    """One change of what is in force.
-
-    Attributes:
-        number: from 1; 0 before it is stored.
-        kind: `source`, the configured folder or bundle has changed; `publish` or `rollback`, a
-            command.
-        previous: the version it followed, "" for the first.
-        source: digest of the files that the source held then (`policy_contents.content_of`), ""
-            when it could not be read: it acts when it holds others.
-        actor: the system's name for who did it.
-    """
-
-    number: int = 0
-    kind: Kind
-    version: str
-    previous: str = ""
-    source: str = ""
-    actor: str = ""
-    note: str = ""
-    at_ms: int
-
-
-class Attempt(msgspec.Struct, frozen=True, kw_only=True):
-    """A publication that a command refused; told to the record by the gateway."""
-
-    number: int = 0
-    kind: Kind
-    actor: str
-    problems: tuple[str, ...]
-    at_ms: int
-
-
-class Serving(msgspec.Struct, frozen=True, kw_only=True):
-    """What a gateway decides by; `act` is the one it has carried out last."""
-
-    version: str
-    act: int
-    process: int
-    since_ms: int
 
 
 _TABLES: Final = (
@@ -165,6 +88,7 @@ class PolicyStore:
     def __init__(self, connection: sqlite3.Connection, path: Path) -> None:
         self._connection = connection
         self._path = path
+        self._file = OpenedFiles([path])
         self._lock = threading.Lock()
 
     # --- writing ---------------------------------------------------------------------------
@@ -332,8 +256,17 @@ class PolicyStore:
 
     # --- transactions ----------------------------------------------------------------------
 
+    def _require_file(self) -> None:
+        """What is at the path is what was opened: a store that nobody else sees decides nothing."""
+        if self._file.replaced() is not None:
+            raise PolicyStoreError(
+                f"`{self._path}` is not the file that was opened",
+                help="put it back, or start the gateway again on what is there now",
+            )
+
     def _transact(self, write: Callable[[sqlite3.Connection], Result]) -> Result:
         with self._lock, _store_errors(self._path):
+            self._require_file()
             try:
                 self._connection.execute("BEGIN IMMEDIATE")
                 result = write(self._connection)
@@ -346,6 +279,7 @@ class PolicyStore:
 
     def _read(self, read: Callable[[sqlite3.Connection], Result]) -> Result:
         with self._lock, _store_errors(self._path):
+            self._require_file()
             try:
                 self._connection.execute("BEGIN")
                 return read(self._connection)
@@ -386,19 +320,6 @@ def open_policy_store(state_directory: Path) -> PolicyStore:
             connection.execute(f"PRAGMA user_version = {_FORMAT}")
             connection.execute("COMMIT")
     return PolicyStore(connection, path)
-
-
-def short(version: str) -> str:
-    """As much of a version as people compare."""
-    return version.removeprefix("sha256:")[:12] or "none"
-
-
-def actor() -> str:
-    """The system's name for whoever runs this."""
-    try:
-        return getpass.getuser()
-    except (OSError, KeyError):  # an account without a name
-        return str(os.getuid())
 
 
 # What is damaged is mended by publishing the file again.

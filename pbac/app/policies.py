@@ -28,15 +28,8 @@ from pbac.adapters.policy_cache import PolicyCache, open_policy_cache
 from pbac.adapters.policy_compiler import Order, PolicyCompiler
 from pbac.adapters.policy_contents import content_of
 from pbac.adapters.policy_source import PolicySource, read_source
-from pbac.adapters.policy_store import (
-    Act,
-    PolicyStore,
-    PolicyStoreError,
-    Serving,
-    Version,
-    open_policy_store,
-    short,
-)
+from pbac.adapters.policy_store import PolicyStore, PolicyStoreError, open_policy_store
+from pbac.adapters.policy_versions import Act, Serving, Version, short
 from pbac.adapters.policy_watch import changes
 from pbac.app.config import Config
 from pbac.audit.record import PolicyRecord

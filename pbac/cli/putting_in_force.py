@@ -18,7 +18,7 @@ from pbac.cli.versions import Versions
 if TYPE_CHECKING:
     from pbac.adapters.policy_build import Built
     from pbac.adapters.policy_source import Found
-    from pbac.adapters.policy_store import Act, Kind, Version
+    from pbac.adapters.policy_versions import Act, Kind, Version
 
 WAIT_SECONDS_MAX: Final = 10.0
 WAIT_STEP_SECONDS: Final = 0.02
@@ -34,7 +34,7 @@ def put_in_force(
     Raises:
         PbacError: for files that are not sound, and when somebody else was first.
     """
-    from pbac.adapters.policy_store import Act, actor, short
+    from pbac.adapters.policy_versions import Act, actor, short
 
     store = versions.store
     version = _build(versions, found, kind, guarded=guarded)
@@ -107,7 +107,7 @@ def _sealed(versions: Versions) -> tuple[str, ...]:
 
 
 def _refuse(versions: Versions, kind: Kind, problems: tuple[str, ...]) -> None:
-    from pbac.adapters.policy_store import Attempt, actor
+    from pbac.adapters.policy_versions import Attempt, actor
 
     now_ms = SystemClock().now_ms()
     versions.store.refuse(Attempt(kind=kind, actor=actor(), problems=problems, at_ms=now_ms))

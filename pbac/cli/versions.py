@@ -20,7 +20,8 @@ if TYPE_CHECKING:
     from pbac.adapters.policy_cache import PolicyCache
     from pbac.adapters.policy_files import Files
     from pbac.adapters.policy_source import PolicySource
-    from pbac.adapters.policy_store import Act, PolicyStore
+    from pbac.adapters.policy_store import PolicyStore
+    from pbac.adapters.policy_versions import Act
     from pbac.app.config import Config
     from pbac.pdp.policy_set import PolicySet
 
@@ -99,7 +100,7 @@ class _VersionName(click.ParamType[str]):
         self, ctx: click.Context, _param: click.Parameter, incomplete: str
     ) -> list[CompletionItem]:
         """Those that begin so; none where there is no store."""
-        from pbac.adapters.policy_store import short
+        from pbac.adapters.policy_versions import short
 
         config = ctx.params.get("config") or DEFAULT_CONFIG
         try:

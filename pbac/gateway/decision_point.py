@@ -8,7 +8,7 @@ covers the call is answered by introspection. Duties are handed over as obligati
 no call: it counts in no quota and in no session.
 
 INVARIANT: nothing is answered before every decision of the answer is durably recorded. What goes
-out is made from the record.
+out is made from the record. An item of a batch that cannot be read is refused, and is no decision.
 """
 
 from __future__ import annotations

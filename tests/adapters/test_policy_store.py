@@ -21,17 +21,12 @@ from pbac.adapters import policy_store
 from pbac.adapters.policy_source import Bundled
 from pbac.adapters.policy_store import (
     FILE_NAME,
-    Act,
-    Attempt,
-    Package,
     PolicyStoreError,
-    Serving,
-    Version,
     VersionConflict,
     VersionUnknown,
     open_policy_store,
-    short,
 )
+from pbac.adapters.policy_versions import Act, Attempt, Package, Serving, Version, short
 from pbac.base.limits import POLICY_VERSIONS_KEPT_MAX
 
 SHARED = b"package shared\n"

@@ -20,7 +20,8 @@ import pytest
 from support.policy_home import Home, keeping_up, opened, permits, policy
 
 from pbac.adapters import policy_build, policy_cache, policy_watch
-from pbac.adapters.policy_store import FILE_NAME, Attempt, PolicyStoreError
+from pbac.adapters.policy_store import FILE_NAME, PolicyStoreError
+from pbac.adapters.policy_versions import Attempt
 from pbac.app import policies as app
 from pbac.base.errors import PbacError
 from pbac.lang import compile as compiling

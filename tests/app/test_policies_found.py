@@ -124,3 +124,16 @@ def test_a_file_that_is_no_policy_file_is_no_set(home):
     (home.directory / "README.md").write_text("# Read me")
     with pytest.raises(PolicyError, match="is no policy file"):
         read_files(home.directory / "README.md")
+
+
+async def test_a_store_that_is_taken_away_is_told_and_publishing_waits_for_it(home, caplog):
+    async with keeping_up(home) as gateway:
+        kept = [home.state / f"policies.sqlite3{end}" for end in ("", "-wal", "-shm")]
+        for path in kept:
+            path.rename(path.with_name(f"away-{path.name}"))
+        home.write(WIDER)
+        await gateway.until(lambda: "is not the file that was opened" in caplog.text)
+        for path in kept:
+            path.unlink(missing_ok=True)
+            path.with_name(f"away-{path.name}").rename(path)
+        await gateway.until(lambda: permits(gateway.current, "put_x"))

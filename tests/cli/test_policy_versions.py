@@ -9,7 +9,8 @@ import pytest
 from click.testing import CliRunner
 
 from pbac.adapters.policy_source import Bundled
-from pbac.adapters.policy_store import Version, VersionConflict, open_policy_store
+from pbac.adapters.policy_store import VersionConflict, open_policy_store
+from pbac.adapters.policy_versions import Version
 from pbac.cli import group
 
 FIRST = """package shop

@@ -14,7 +14,8 @@ from pbac.adapters.policy_cache import FOLDER, open_policy_cache
 from pbac.adapters.policy_compiler import Order
 from pbac.adapters.policy_contents import content_of
 from pbac.adapters.policy_files import read_files
-from pbac.adapters.policy_store import Act, PolicyStore, open_policy_store
+from pbac.adapters.policy_store import PolicyStore, open_policy_store
+from pbac.adapters.policy_versions import Act
 from pbac.app.config import Config, parse_config
 from pbac.app.policies import (
     Policies,

@@ -15,7 +15,7 @@ from pbac.cli.tables import echo_table
 from pbac.cli.versions import moment, open_versions
 
 if TYPE_CHECKING:
-    from pbac.adapters.policy_store import Act, Version
+    from pbac.adapters.policy_versions import Act, Version
 
 _COUNT = 20
 _COUNT_MAX = 10_000
@@ -45,7 +45,7 @@ def command(config: Path, count: int, *, as_json: bool) -> None:
 
 
 def _row(act: Act, version: Version | None, head: Act) -> tuple[str, ...]:
-    from pbac.adapters.policy_store import short
+    from pbac.adapters.policy_versions import short
 
     return (
         "*" if act is head else " ",

@@ -15,7 +15,7 @@ from pbac.cli.versions import IN_FORCE, VERSION_NAME, open_versions
 
 if TYPE_CHECKING:
     from pbac.adapters.policy_files import Files
-    from pbac.adapters.policy_store import Version
+    from pbac.adapters.policy_versions import Version
 
 
 @click.command()

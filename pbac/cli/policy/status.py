@@ -14,7 +14,7 @@ from pbac.cli.request_options import echo_json
 from pbac.cli.versions import Versions, moment, open_versions
 
 if TYPE_CHECKING:
-    from pbac.adapters.policy_store import Act, Serving
+    from pbac.adapters.policy_versions import Act, Serving
 
 
 @click.command()
@@ -38,7 +38,7 @@ def command(config: Path, *, as_json: bool) -> None:
 
 
 def _told(act: Act) -> str:
-    from pbac.adapters.policy_store import short
+    from pbac.adapters.policy_versions import short
 
     by = f" by {shown(act.actor)}" if act.actor else ""
     note = f": {shown(act.note)}" if act.note else ""
@@ -47,7 +47,7 @@ def _told(act: Act) -> str:
 
 
 def _gateway(head: Act | None, serving: Serving | None, *, alive: bool) -> str:
-    from pbac.adapters.policy_store import short
+    from pbac.adapters.policy_versions import short
 
     if serving is None or not alive:
         return "not running"
