@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any, Final
 import click
 
 from pbac.base.render import shown
+from pbac.cli.tables import counted
 
 if TYPE_CHECKING:
     from pbac.base.source import Span
@@ -20,7 +21,7 @@ _MARKS: Final = {"added": ("+", "green"), "removed": ("-", "red"), "changed": ("
 def summary(found: Difference) -> str:
     """In one line; "" when nothing changes."""
     parts = [
-        f"{count} rule{'s' if count != 1 else ''} {kind}"
+        f"{counted(count, 'rule')} {kind}"
         for kind in _MARKS
         if (count := sum(change.kind == kind for change in found.rules))
     ]

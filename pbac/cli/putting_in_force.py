@@ -13,6 +13,7 @@ import click
 from pbac.base.clock import SystemClock
 from pbac.base.errors import PbacError
 from pbac.cli.policy_differences import summary
+from pbac.cli.tables import counted
 from pbac.cli.versions import Versions
 
 if TYPE_CHECKING:
@@ -52,7 +53,9 @@ def put_in_force(
         at_ms=SystemClock().now_ms(),
     )
     act = store.publish(act, expected=expected)
-    told = f"`{short(act.version)}` is published: act {act.number}, {version.rules} rules"
+    told = (
+        f"`{short(act.version)}` is published: act {act.number}, {counted(version.rules, 'rule')}"
+    )
     click.echo(f"{told}, {_served(versions, act)}")
 
 

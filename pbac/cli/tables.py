@@ -1,10 +1,15 @@
-"""Rows in columns."""
+"""Rows in columns, and counts of things."""
 
 from __future__ import annotations
 
 from collections.abc import Sequence
 
 import click
+
+
+def counted(count: int, noun: str) -> str:
+    """`1 rule`, `2 rules`."""
+    return f"{count:,} {noun}{'' if count == 1 else 's'}"
 
 
 def echo_table(rows: Sequence[tuple[str, ...]]) -> None:

@@ -52,7 +52,7 @@ def test_before_the_first_act(there):
 
 
 def test_publish_compare_and_go_back(there):
-    assert "act 1, 1 rules" in pbac("publish")
+    assert "act 1, 1 rule" in pbac("publish")
     assert "in force already" in pbac("publish")
     found = json.loads(pbac("diff", "in-force", "next", "--json"))
     assert [(each["kind"], each["name"]) for each in found["rules"]] == [

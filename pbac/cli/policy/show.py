@@ -11,6 +11,7 @@ from pbac.base.errors import PbacError
 from pbac.base.render import shown
 from pbac.cli.config_option import config_option
 from pbac.cli.request_options import echo_json
+from pbac.cli.tables import counted
 from pbac.cli.versions import IN_FORCE, VERSION_NAME, open_versions
 
 if TYPE_CHECKING:
@@ -36,7 +37,7 @@ def command(config: Path, version: str, output: Path | None, *, as_json: bool) -
         files = versions.store.files(found.version)
     if output is not None:
         _write(files, output)
-        click.echo(f"wrote {len(files)} files into `{shown(str(output))}`", err=True)
+        click.echo(f"wrote {counted(len(files), 'file')} into `{shown(str(output))}`", err=True)
     if as_json:
         echo_json(_json(found, files))
     else:
@@ -47,13 +48,14 @@ def _lines(version: Version, files: Files) -> list[str]:
     lines = [f"{click.style(version.version, bold=True)}  made by PBAC {version.program}"]
     if version.bundled is not None:
         lines.append(f"bundle `{shown(version.bundled.name)}` number {version.bundled.number}")
-    lines.append(f"{version.rules} rules in {len(version.packages)} packages")
+    lines.append(f"{counted(version.rules, 'rule')} in {counted(len(version.packages), 'package')}")
     width = max(len(package.name) for package in version.packages)
     lines += [
-        f"  {package.name:<{width}}  {package.rules:>6} rules{'  sealed' if package.sealed else ''}"
+        f"  {package.name:<{width}}  {counted(package.rules, 'rule'):>12}"
+        + ("  sealed" if package.sealed else "")
         for package in version.packages
     ]
-    lines.append(f"{len(files)} files")
+    lines.append(counted(len(files), "file"))
     return [*lines, *(f"  {len(data):>9,}  {shown(name)}" for name, data in files.items())]
 
 
