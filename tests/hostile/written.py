@@ -93,7 +93,7 @@ def _literal(node):
 def shape(value):
     """A tree without its places, and with the types of its constants: `1`, `1.0`, `true` differ."""
     if isinstance(value, nodes.Node):
-        fields = [field.name for field in dataclasses.fields(value) if field.name != "span"]
+        fields = [name for name in value.__struct_fields__ if name != "span"]
         return (type(value).__name__, *(shape(getattr(value, name)) for name in fields))
     if isinstance(value, tuple):
         return tuple(map(shape, value))
@@ -106,7 +106,7 @@ def plain(node):
         return plain(node.items[0])
     if not isinstance(node, nodes.Node):
         return tuple(map(plain, node)) if isinstance(node, tuple) else node
-    parts = {f.name: getattr(node, f.name) for f in dataclasses.fields(node)}
+    parts = {name: getattr(node, name) for name in node.__struct_fields__}
     return dataclasses.replace(
         node,
         **{
