@@ -5,8 +5,9 @@ What is read back has to be the same tree: then no text means two things.
 
 from __future__ import annotations
 
-import dataclasses
 import re
+
+from msgspec import structs
 
 from pbac.lang import nodes
 
@@ -107,7 +108,7 @@ def plain(node):
     if not isinstance(node, nodes.Node):
         return tuple(map(plain, node)) if isinstance(node, tuple) else node
     parts = {name: getattr(node, name) for name in node.__struct_fields__}
-    return dataclasses.replace(
+    return structs.replace(
         node,
         **{
             name: plain(part)
