@@ -47,9 +47,9 @@ def shape(node: Any) -> Any:
     """A tree without places: equal for texts that mean the same."""
     if isinstance(node, tuple):
         return tuple(map(shape, node))
-    if not hasattr(node, "__dataclass_fields__"):
+    if not hasattr(node, "__struct_fields__"):
         return node
-    fields = [name for name in node.__dataclass_fields__ if not name.endswith("span")]
+    fields = [name for name in node.__struct_fields__ if not name.endswith("span")]
     return type(node).__name__, [(name, shape(getattr(node, name))) for name in fields]
 
 
