@@ -169,8 +169,11 @@ async def test_permitted_tools_behave_as_without_the_gateway(serve, everything_u
         for name, tool in listed.items():
             assert tool.input_schema == wanted[name].input_schema
         for name, arguments in CALLS:
-            expected = await direct.call_tool(name, arguments)
-            answered = await through.call_tool(name, arguments)
+            for _ in range(3):  # a resource tells the time, and a second may end in between
+                expected = await direct.call_tool(name, arguments)
+                answered = await through.call_tool(name, arguments)
+                if answered.content == expected.content:
+                    break
             assert answered.content == expected.content, name
             assert answered.structured_content == expected.structured_content, name
             assert answered.is_error == expected.is_error, name
