@@ -112,10 +112,19 @@ async def _begin(policies: Policies) -> PolicySet:
     else:
         built = await policies.compiler.build(_order(policies))
         if built.version is None:
-            raise PbacError(f"the policies cannot be used\n\n{built.text}")
+            raise PbacError(f"the policies cannot be used\n\n{built.text}", help=_help(head))
         loaded = await _load(policies, await _act(policies, built.version))
     policies.act, policies.version, policy_set = loaded
     return policy_set
+
+
+def _help(head: Act | None) -> str | None:
+    if head is None:
+        return None
+    return (
+        f"mend them, or start with what was in force: `pbac policy rollback {head.number}`; "
+        "it stays until the source changes"
+    )
 
 
 def _has_changed(policies: Policies, head: Act) -> bool:

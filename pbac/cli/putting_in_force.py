@@ -42,8 +42,6 @@ def put_in_force(
     if version.version == expected == in_force(versions):
         click.echo(f"`{short(version.version)}` is in force already")
         return
-    if changes := _changes(versions, expected, version.version):
-        click.echo(changes)
     act = Act(
         kind=kind,
         version=version.version,
@@ -53,6 +51,8 @@ def put_in_force(
         at_ms=SystemClock().now_ms(),
     )
     act = store.publish(act, expected=expected)
+    if changes := _changes(versions, expected, version.version):
+        click.echo(changes)
     told = (
         f"`{short(act.version)}` is published: act {act.number}, {counted(version.rules, 'rule')}"
     )

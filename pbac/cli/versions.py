@@ -27,6 +27,7 @@ if TYPE_CHECKING:
 
 IN_FORCE: Final = "in-force"
 SOURCE: Final = "source"
+_TOLD: Final = {IN_FORCE: "what is in force", SOURCE: "what the folder or bundle holds"}
 _COMPLETED_MAX: Final = 20
 
 
@@ -60,6 +61,7 @@ class Versions:
             PbacError: when it names nothing, or cannot be read.
         """
         from pbac.adapters.policy_source import read_source
+        from pbac.adapters.policy_store import VersionUnknown
 
         if named == SOURCE:
             return read_source(self.source, {}).files
@@ -69,7 +71,11 @@ class Versions:
             from pbac.adapters.policy_files import read_files
 
             return read_files(Path(named))
-        return self.store.files(self.store.require_version(named).version)
+        try:
+            return self.store.files(self.store.require_version(named).version)
+        except VersionUnknown as error:
+            message = f"`{named}` is neither a version nor a path: {error.message}"
+            raise VersionUnknown(message, help=error.help) from None
 
     def source_content(self) -> str:
         """The digest of what the source holds, "" when it cannot be read."""
@@ -91,10 +97,13 @@ class Versions:
         return found or publication.require()
 
 
-class _VersionName(click.ParamType[str]):
-    """What names a version; a shell completes it with the acts, newest first."""
+class VersionName(click.ParamType[str]):
+    """What names a version; a shell completes it with the acts, newest first, and `words`."""
 
     name = "VERSION"
+
+    def __init__(self, *words: str) -> None:
+        self._words = words
 
     def shell_complete(
         self, ctx: click.Context, _param: click.Parameter, incomplete: str
@@ -109,11 +118,8 @@ class _VersionName(click.ParamType[str]):
         except PbacError:
             return []
         names = [(str(act.number), f"{short(act.version)} {act.note}".strip()) for act in acts]
-        names += [(IN_FORCE, "what is in force"), (SOURCE, "what the folder or bundle holds")]
+        names += [(word, _TOLD[word]) for word in self._words]
         return [CompletionItem(n, help=told) for n, told in names if n.startswith(incomplete)]
-
-
-VERSION_NAME: Final = _VersionName()
 
 
 class _Note(click.ParamType[str]):

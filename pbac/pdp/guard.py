@@ -12,7 +12,7 @@ it forbids besides is not counted.
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Collection, Iterator
 from dataclasses import replace
 from itertools import product
 from typing import Final
@@ -44,7 +44,8 @@ def unacknowledged(policy_set: PolicySet, compilation: Compilation) -> tuple[Dia
     kept = _not_allowed(found, compilation)
     if any(names.isdisjoint(kept) for names in answers):
         return ()
-    return tuple(replace(each, severity=Severity.ERROR) for each in kept.values())
+    alone = [name for name in kept if all(name in names for names in answers)]
+    return tuple(_complaint(found[name], alone) for name in alone or kept)
 
 
 def _requests(tiers: tuple[str, ...]) -> Iterator[DecisionRequest]:
@@ -68,20 +69,24 @@ def _permits(policy_set: PolicySet, request: DecisionRequest) -> Iterator[Compil
             yield candidate.rule
 
 
-def _not_allowed(rules: dict[str, CompiledRule], compilation: Compilation) -> dict[str, Diagnostic]:
-    """A complaint about each of the rules, by name, that no comment allows."""
+def _not_allowed(rules: dict[str, CompiledRule], compilation: Compilation) -> list[str]:
+    """The names of the rules that no comment allows."""
     told = {
-        Diagnostic(
-            code=CODE,
-            message=f"`{rule.node.name}` permits every tool of every backend to every agent"
-            + (", together with others" if len(rules) > 1 else ""),
-            span=rule.node.name_span,
-            help=f"narrow it, or say that it is meant: `# pbac: allow {CODE} why`",
-            severity=Severity.WARNING,
-        ): name
+        replace(_complaint(rule, ()), severity=Severity.WARNING): name
         for name, rule in sorted(rules.items())
     }
     allows, _ = read_allows(compilation.sources, CODES)
     ours = [each for each in allows if each.code == CODE]
     kept, _ = apply_allows(list(told), ours, [rule.node for rule in rules.values()])
-    return {told[each]: each for each in kept}
+    return [told[each] for each in kept]
+
+
+def _complaint(rule: CompiledRule, alone: Collection[str]) -> Diagnostic:
+    """About one of the rules; `alone`: those that need no other for it."""
+    others = "" if alone else ", together with others"
+    return Diagnostic(
+        code=CODE,
+        message=f"`{rule.node.name}` permits every tool of every backend to every agent{others}",
+        span=rule.node.name_span,
+        help=f"narrow it, or say that it is meant: `# pbac: allow {CODE} why`",
+    )

@@ -69,6 +69,8 @@ def test_publish_compare_and_go_back(there):
     ]
     assert acts[0]["version"] == acts[2]["version"] != acts[1]["version"]
     assert "nothing differs" in pbac("diff")
+    (there / "policies" / "shop.pbac").write_text("# why\n" + FIRST)
+    assert "no rule differs, but what else stands in `shop.pbac`" in pbac("diff")
     pbac("diff", "1", "2", "--exit-code", exit_code=1)
 
 
@@ -172,6 +174,11 @@ def test_every_bundle_that_is_kept_counts(there):
         store.keep(version, {"a.pbac": b""})
     assert store.accepted_bundles() == {"acme": (10, "d10")}
     store.close()
+
+
+def test_what_is_neither_a_version_nor_a_path(there):
+    pbac("publish")
+    assert "neither a version nor a path" in refused("diff", "1", "./no", code="version_unknown")
 
 
 @pytest.mark.parametrize("named", ["zz", "", "99", "sha256:", "9" * 40, "²"])

@@ -75,3 +75,9 @@ def test_what_does_not(text):
 def test_a_package_of_one_server_is_not_everything():
     assert complaints("permit a on any", "package p on server github\n") == []
     assert complaints("permit a on any", "package p\n") == ["a"]
+
+
+def test_who_needs_no_other_is_blamed_alone():
+    narrow = "permit a on tool get_*\npermit b on any"
+    assert complaints(narrow) == ["b"]
+    assert complaints(narrow.replace("permit b", ALLOW + "permit b")) == []

@@ -9,18 +9,19 @@ import click
 from pbac.base.errors import PbacError
 from pbac.cli.config_option import config_option
 from pbac.cli.putting_in_force import in_force, put_in_force, refusals_noted
-from pbac.cli.versions import NOTE, VERSION_NAME, open_versions
+from pbac.cli.versions import NOTE, VersionName, open_versions
 
 
 @click.command()
-@click.argument("version", required=False, type=VERSION_NAME)
+@click.argument("version", required=False, type=VersionName())
 @click.option("--note", default="", type=NOTE, help="Why, for `pbac policy list` and the record.")
 @config_option()
 def command(config: Path, version: str | None, note: str) -> None:
-    """Put VERSION in force again: an act's number or a version's first digits [default: the last].
+    """Put VERSION in force again: an act's number or first digits [default: the one before].
 
-    Its files are compiled and tested again. The folder of policies stays as it is, and acts again
-    when it changes: mend it, or bring its files back with `pbac policy show -o`.
+    A second rollback undoes the first: name an act of `pbac policy list` to go further back. The
+    files of VERSION are compiled and tested again. The folder of policies stays as it is, and acts
+    again when it changes: mend it, or bring files back with `pbac policy show -o`.
     """
     from pbac.adapters.policy_source import Found
 

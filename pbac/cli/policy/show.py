@@ -12,7 +12,7 @@ from pbac.base.render import shown
 from pbac.cli.config_option import config_option
 from pbac.cli.request_options import echo_json
 from pbac.cli.tables import counted
-from pbac.cli.versions import IN_FORCE, VERSION_NAME, open_versions
+from pbac.cli.versions import IN_FORCE, VersionName, open_versions
 
 if TYPE_CHECKING:
     from pbac.adapters.policy_files import Files
@@ -20,7 +20,7 @@ if TYPE_CHECKING:
 
 
 @click.command()
-@click.argument("version", default=IN_FORCE, type=VERSION_NAME)
+@click.argument("version", default=IN_FORCE, type=VersionName(IN_FORCE))
 @click.option(
     "-o",
     "--output",

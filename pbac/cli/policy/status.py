@@ -71,6 +71,8 @@ def _source(versions: Versions) -> str:
             f"`{shown(path)}` holds something else, which acts again when it changes\n"
             "  help: `pbac policy diff` tells what, `pbac policy publish` puts it in force"
         )
+    if head is None:
+        return f"`{shown(path)}` holds what was not published yet"
     return f"`{shown(path)}` has changed since\n  help: `pbac policy diff` tells how"
 
 
