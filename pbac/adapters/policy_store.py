@@ -20,6 +20,7 @@ import os
 import re
 import sqlite3
 import threading
+import time
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
@@ -78,6 +79,7 @@ _TABLES: Final = (
          one INTEGER PRIMARY KEY CHECK (one = 1), detail BLOB NOT NULL) STRICT""",
 )
 _FORMAT: Final = 1
+_BUSY_STEP_SECONDS: Final = 0.01
 _ACT: Final = re.compile(r"[1-9][0-9]{0,9}")
 _encode: Final = msgspec.json.encode
 
@@ -304,7 +306,8 @@ def open_policy_store(state_directory: Path) -> PolicyStore:
             isolation_level=None,
             check_same_thread=False,
         )
-        for pragma in ("journal_mode = WAL", "synchronous = FULL", "fullfsync = ON"):
+        _write_ahead(connection)
+        for pragma in ("synchronous = FULL", "fullfsync = ON"):
             connection.execute(f"PRAGMA {pragma}")
         (found,) = connection.execute("PRAGMA user_version").fetchone()
         if found > _FORMAT:
@@ -320,6 +323,20 @@ def open_policy_store(state_directory: Path) -> PolicyStore:
             connection.execute(f"PRAGMA user_version = {_FORMAT}")
             connection.execute("COMMIT")
     return PolicyStore(connection, path)
+
+
+def _write_ahead(connection: sqlite3.Connection) -> None:
+    """SQLite does not wait by itself while another process makes the same change."""
+    until = time.monotonic() + POLICY_STORE_BUSY_SECONDS_MAX
+    while True:
+        try:
+            connection.execute("PRAGMA journal_mode = WAL")
+        except sqlite3.OperationalError as error:
+            if error.sqlite_errorcode != sqlite3.SQLITE_BUSY or time.monotonic() > until:
+                raise
+            time.sleep(_BUSY_STEP_SECONDS)
+        else:
+            return
 
 
 # What is damaged is mended by publishing the file again.

@@ -488,3 +488,34 @@ def test_a_closed_store_says_so(tmp_path):
 
 def test_as_much_of_a_version_as_people_compare():
     assert (short(named(1)), short("")) == ("0" * 12, "none")
+
+
+OPENING = """
+import sys
+from pathlib import Path
+from pbac.adapters.policy_store import open_policy_store
+print("ready", flush=True)
+sys.stdin.readline()
+open_policy_store(Path(sys.argv[1])).close()
+"""
+
+
+def test_processes_may_open_what_is_not_there_yet(tmp_path):
+    for number in range(6):
+        opening = [
+            subprocess.Popen(
+                [sys.executable, "-c", OPENING, tmp_path / str(number)],
+                stdin=subprocess.PIPE,
+                stdout=subprocess.PIPE,
+                text=True,
+            )
+            for _ in range(4)
+        ]
+        for process in opening:
+            assert process.stdout.readline() == "ready\n"
+        for process in opening:
+            process.stdin.write("go\n")
+            process.stdin.flush()
+        for process in opening:
+            process.communicate(timeout=60)
+            assert process.returncode == 0
