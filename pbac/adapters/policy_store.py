@@ -20,7 +20,6 @@ import os
 import re
 import sqlite3
 import threading
-import time
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
@@ -32,6 +31,7 @@ from pbac.adapters.opened_files import OpenedFiles
 from pbac.adapters.policy_files import Files
 from pbac.adapters.policy_source import Bundled
 from pbac.adapters.policy_versions import Act, Attempt, Serving, Version, short
+from pbac.adapters.write_ahead import write_ahead
 from pbac.base.errors import PbacError
 from pbac.base.limits import (
     POLICY_ACTS_MAX,
@@ -79,7 +79,6 @@ _TABLES: Final = (
          one INTEGER PRIMARY KEY CHECK (one = 1), detail BLOB NOT NULL) STRICT""",
 )
 _FORMAT: Final = 1
-_BUSY_STEP_SECONDS: Final = 0.01
 _ACT: Final = re.compile(r"[1-9][0-9]{0,9}")
 _encode: Final = msgspec.json.encode
 
@@ -306,7 +305,7 @@ def open_policy_store(state_directory: Path) -> PolicyStore:
             isolation_level=None,
             check_same_thread=False,
         )
-        _write_ahead(connection)
+        write_ahead(connection, POLICY_STORE_BUSY_SECONDS_MAX)
         for pragma in ("synchronous = FULL", "fullfsync = ON"):
             connection.execute(f"PRAGMA {pragma}")
         (found,) = connection.execute("PRAGMA user_version").fetchone()
@@ -323,20 +322,6 @@ def open_policy_store(state_directory: Path) -> PolicyStore:
             connection.execute(f"PRAGMA user_version = {_FORMAT}")
             connection.execute("COMMIT")
     return PolicyStore(connection, path)
-
-
-def _write_ahead(connection: sqlite3.Connection) -> None:
-    """SQLite does not wait by itself while another process makes the same change."""
-    until = time.monotonic() + POLICY_STORE_BUSY_SECONDS_MAX
-    while True:
-        try:
-            connection.execute("PRAGMA journal_mode = WAL")
-        except sqlite3.OperationalError as error:
-            if error.sqlite_errorcode != sqlite3.SQLITE_BUSY or time.monotonic() > until:
-                raise
-            time.sleep(_BUSY_STEP_SECONDS)
-        else:
-            return
 
 
 # What is damaged is mended by publishing the file again.

@@ -29,6 +29,7 @@ from pbac.adapters.epoch import Epoch
 from pbac.adapters.opened_files import OpenedFiles
 from pbac.adapters.sqlite_migrations import migrate
 from pbac.adapters.sqlite_rows import FIND_PRINCIPAL, SqliteTransaction, read_principal
+from pbac.adapters.write_ahead import write_ahead
 from pbac.base.limits import (
     PRINCIPALS_CACHED_MAX,
     STORAGE_BUSY_SECONDS_MAX,
@@ -189,8 +190,7 @@ def open_state(directory: Path, now_ms: int) -> SqliteState:
 
 
 def _require_wal(connection: sqlite3.Connection, path: Path) -> None:
-    (mode,) = connection.execute("PRAGMA journal_mode = WAL").fetchone()
-    if mode != "wal":
+    if write_ahead(connection, STORAGE_BUSY_SECONDS_MAX) != "wal":
         raise StorageError(
             f"`{path}` cannot use a write-ahead log", help="put it on a local file system"
         )

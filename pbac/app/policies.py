@@ -24,6 +24,7 @@ from typing import Final, TypeAlias
 
 from msgspec.structs import replace
 
+from pbac.adapters.policy_build import Built
 from pbac.adapters.policy_cache import PolicyCache, open_policy_cache
 from pbac.adapters.policy_compiler import Order, PolicyCompiler
 from pbac.adapters.policy_contents import content_of
@@ -111,9 +112,7 @@ async def _begin(policies: Policies) -> PolicySet:
         loaded = await _load(policies, head)
     else:
         built = await policies.compiler.build(_order(policies))
-        if built.version is None:
-            raise PbacError(f"the policies cannot be used\n\n{built.text}", help=_help(head))
-        loaded = await _load(policies, await _act(policies, built.version))
+        loaded = await _load(policies, await _act(policies, _require(built, _help(head))))
     policies.act, policies.version, policy_set = loaded
     return policy_set
 
@@ -166,19 +165,18 @@ async def _source_changed(policies: Policies, put: Put, tell: Tell) -> None:
     Compiling takes no turn: what a command publishes does not wait for it.
     """
     built = await policies.compiler.build(_order(policies))
-    if built.again:
-        raise PolicyStoreError("; ".join(built.problems))
     async with policies.turn:
-        if built.version is None:
+        if built.version is None and not built.again:
             if built.problems != policies.problems:
                 policies.problems = built.problems
                 await _refuse(policies, built.problems, tell, how="source")
                 _log.error("the policy change was refused; the old set serves on\n%s", built.text)
             return
-        policies.problems = ()
+        version, policies.problems = _require(built), ()
         head = await asyncio.to_thread(policies.store.head)
-        if head is None or head.source != built.version.content:
-            await _put_in_force(policies, await _act(policies, built.version), put, tell)
+        if head is None or head.source != version.content:
+            await _act(policies, version)
+        await _catch_up(policies, put, tell)
 
 
 async def keep_up_with_commands(policies: Policies, put: Put, tell: Tell) -> None:
@@ -197,9 +195,14 @@ async def keep_up_with_commands(policies: Policies, put: Put, tell: Tell) -> Non
 async def _commanded(policies: Policies, put: Put, tell: Tell) -> None:
     async with policies.turn:
         await _record_attempts(policies, tell)
-        head = await asyncio.to_thread(policies.store.head)
-        if head is not None and head.number > policies.act.number:
-            await _put_in_force(policies, head, put, tell)
+        await _catch_up(policies, put, tell)
+
+
+async def _catch_up(policies: Policies, put: Put, tell: Tell) -> None:
+    """Put the last act in force, whoever's it is, unless it is: also one that had to wait."""
+    head = await asyncio.to_thread(policies.store.head)
+    if head is not None and head.number > policies.act.number:
+        await _put_in_force(policies, head, put, tell)
 
 
 async def record_missed(policies: Policies, tell: Tell) -> None:
@@ -304,6 +307,19 @@ async def _act(policies: Policies, version: Version) -> Act:
     return await asyncio.to_thread(policies.store.publish, act)
 
 
+def _require(built: Built, help_: str | None = None) -> Version:
+    """What was built.
+
+    Raises:
+        PolicyStoreError: when it may be built the next time. PbacError: when nobody may use it.
+    """
+    if built.again:
+        raise PolicyStoreError("; ".join(built.problems))
+    if built.version is None:
+        raise PbacError(f"the policies cannot be used\n\n{built.text}", help=help_)
+    return built.version
+
+
 async def _load(policies: Policies, act: Act) -> tuple[Act, Version, PolicySet]:
     """The set that an act puts in force; compiled again when no compiled form of it is left.
 
@@ -316,15 +332,12 @@ async def _load(policies: Policies, act: Act) -> tuple[Act, Version, PolicySet]:
     version = await asyncio.to_thread(policies.store.find_version, act.version)
     if policy_set is None or version is None:
         order = _order(policies, version=act.version)
-        built = await policies.compiler.build(order)
-        if built.version is None:
-            raise PbacError(f"the policies cannot be used\n\n{built.text}")
-        version = built.version
+        version = _require(await policies.compiler.build(order))
         if version.version != act.version:
             again = replace(act, version=version.version, at_ms=policies.clock.now_ms())
             act = await asyncio.to_thread(policies.store.publish, again)
         policy_set = await asyncio.to_thread(policies.cache.find, act.version)
-    missing = _sealed(policies) - version.sealed
+    missing = sealed_of(policies.config, policies.version) - version.sealed
     if policy_set is None or missing:
         named = ", ".join(f"`{name}`" for name in sorted(missing))
         what = f"it lacks the sealed package {named}" if missing else "it cannot be read back"
@@ -332,11 +345,10 @@ async def _load(policies: Policies, act: Act) -> tuple[Act, Version, PolicySet]:
     return act, version, policy_set
 
 
-def _sealed(policies: Policies) -> frozenset[str]:
+def sealed_of(config: Config, in_force: Version | None) -> frozenset[str]:
     """Packages without which no set comes into force."""
-    kept = policies.version.sealed if policies.version else frozenset()
-    always = frozenset(policies.config.sealed_packages)
-    return always | kept if policies.config.keep_sealed_packages else always
+    kept = in_force.sealed if in_force and config.keep_sealed_packages else frozenset()
+    return kept.union(config.sealed_packages)
 
 
 def source_of(config: Config) -> PolicySource:
@@ -352,6 +364,6 @@ def _order(policies: Policies, *, version: str = "") -> Order:
     return Order(
         source=None if version else source_of(policies.config),
         version=version,
-        sealed=tuple(sorted(_sealed(policies))),
+        sealed=tuple(sorted(sealed_of(policies.config, policies.version))),
         known=policies.act.source if policies.act.number and not version else None,
     )

@@ -1,7 +1,7 @@
 """Python's cycle collector, where objects are made by the million and hardly a cycle among them.
 
-Walked as often as Python does by itself, they cost a fifth of the time of a large check, and half
-of the time in which compiled policies are read.
+Walked as often as Python does by itself, they cost a large part of the time of a large check,
+and of reading compiled policies.
 """
 
 from __future__ import annotations

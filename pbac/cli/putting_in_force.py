@@ -102,11 +102,10 @@ class _UnsoundError(PbacError):
 
 
 def _sealed(versions: Versions) -> tuple[str, ...]:
-    """Packages without which nothing comes into force, as the gateway has it."""
-    config, head = versions.config, versions.store.head()
-    kept = versions.store.find_version(head.version) if head else None
-    sealed = kept.sealed if kept and config.keep_sealed_packages else frozenset()
-    return tuple(sorted(sealed.union(config.sealed_packages)))
+    from pbac.app.policies import sealed_of
+
+    known = versions.store.find_version(in_force(versions))
+    return tuple(sorted(sealed_of(versions.config, known)))
 
 
 def _refuse(versions: Versions, kind: Kind, problems: tuple[str, ...]) -> None:

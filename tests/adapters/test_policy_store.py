@@ -494,17 +494,21 @@ OPENING = """
 import sys
 from pathlib import Path
 from pbac.adapters.policy_store import open_policy_store
+from pbac.adapters.sqlite_state import open_state
 print("ready", flush=True)
 sys.stdin.readline()
-open_policy_store(Path(sys.argv[1])).close()
+{}.close()
 """
 
 
-def test_processes_may_open_what_is_not_there_yet(tmp_path):
+@pytest.mark.parametrize(
+    "what", ["open_policy_store(Path(sys.argv[1]))", "open_state(Path(sys.argv[1]), 1)"]
+)
+def test_processes_may_open_what_is_not_there_yet(tmp_path, what):
     for number in range(6):
         opening = [
             subprocess.Popen(
-                [sys.executable, "-c", OPENING, tmp_path / str(number)],
+                [sys.executable, "-c", OPENING.format(what), tmp_path / str(number)],
                 stdin=subprocess.PIPE,
                 stdout=subprocess.PIPE,
                 text=True,

@@ -8,6 +8,7 @@ import signal
 import pytest
 from support.policy_home import Home, keeping_up, opened, permits, policy
 
+from pbac.adapters.policy_store import PolicyStoreError
 from pbac.app.policies import record_missed, say_serving
 from pbac.base.diagnostics import PolicyError
 from pbac.base.errors import PbacError
@@ -137,3 +138,21 @@ async def test_a_store_that_is_taken_away_is_told_and_publishing_waits_for_it(ho
             path.unlink(missing_ok=True)
             path.with_name(f"away-{path.name}").rename(path)
         await gateway.until(lambda: permits(gateway.current, "put_x"))
+
+
+async def test_an_act_that_had_to_wait_is_put_in_force(home, monkeypatch):
+    """The source has acted, and then the store fails while what it acted on is loaded."""
+    async with keeping_up(home, commands=False) as gateway:
+        find, failing = gateway.policies.store.find_version, [True]
+
+        def find_version(version):
+            if failing:
+                failing.clear()
+                raise PolicyStoreError("the store is away for a moment")
+            return find(version)
+
+        monkeypatch.setattr(gateway.policies.store, "find_version", find_version)
+        home.write(WIDER)
+        await gateway.until(lambda: permits(gateway.current, "put_x"))
+        assert not failing
+        assert [act.kind for act in home.acts()] == ["source", "source"]
